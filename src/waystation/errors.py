@@ -1,0 +1,73 @@
+"""The domain errors. They know nothing of HTTP; `waystation.http.errors` maps each class to a status code.
+
+The first docstring line of a class is its default message, so that ``raise NotFound()`` already says something useful.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadInput",
+    "ConfigError",
+    "Conflict",
+    "Forbidden",
+    "GraphLoadError",
+    "NotAGraph",
+    "NotFound",
+    "NotSupported",
+    "TooLarge",
+    "Unavailable",
+    "UnprocessableInput",
+    "WaystationError",
+]
+
+
+class WaystationError(Exception):
+    """Something went wrong in Waystation."""
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message if message is not None else (type(self).__doc__ or "").split("\n", 1)[0]
+        super().__init__(self.message)
+
+
+class NotFound(WaystationError):
+    """Not Found"""
+
+
+class Conflict(WaystationError):
+    """Conflict"""
+
+
+class BadInput(WaystationError):
+    """The request asks for something that is not possible."""
+
+
+class UnprocessableInput(WaystationError):
+    """The request does not have the required form."""
+
+
+class TooLarge(WaystationError):
+    """The request body is too large."""
+
+
+class Forbidden(WaystationError):
+    """Forbidden"""
+
+
+class NotSupported(WaystationError):
+    """This server does not support the operation."""
+
+
+class Unavailable(WaystationError):
+    """Service Unavailable"""
+
+
+class NotAGraph(WaystationError):
+    """A graph factory returned something that is not a graph."""
+
+
+class ConfigError(WaystationError):
+    """The configuration is not usable."""
+
+
+class GraphLoadError(ConfigError):
+    """A graph could not be loaded."""

@@ -1,0 +1,1 @@
+"""What all routes share: bodies, responses, errors, OpenAPI."""

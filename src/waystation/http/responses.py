@@ -1,0 +1,40 @@
+"""Responses: JSON encoded once, without validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request, Response
+
+from waystation.auth.access import EVERYTHING, Access
+from waystation.encoding import encode
+
+__all__ = ["access_of", "empty", "json_response", "pagination_headers", "raw_json"]
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`value` as a JSON response."""
+    return raw_json(encode(value), status, headers)
+
+
+def raw_json(data: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`data`, already JSON, as a response."""
+    return Response(data, status, dict(headers) if headers else None, "application/json")
+
+
+def empty(status: int = 204, headers: Mapping[str, str] | None = None) -> Response:
+    """A response without a body."""
+    return Response(status_code=status, headers=dict(headers) if headers else None)
+
+
+def access_of(request: Request) -> Access:
+    """Who asks. Without authentication everyone may see everything."""
+    return getattr(request.state, "access", EVERYTHING)
+
+
+def pagination_headers(offset: int, limit: int, found: int) -> dict[str, str]:
+    """Headers of the search endpoints (spec 1.4). `found` counts the rows fetched with ``LIMIT limit + 1``."""
+    if found > limit:
+        return {"X-Pagination-Next": str(offset + limit), "X-Pagination-Total": str(offset + limit + 1)}
+    return {"X-Pagination-Total": str(offset + found)}

@@ -1,0 +1,1 @@
+"""The database: one seam, two dialects."""

@@ -1,0 +1,223 @@
+"""`Database` on one SQLite file: a single writer thread that commits in groups, and a pool of readers.
+
+The writer takes everything that is queued, runs it in one transaction with a savepoint for each caller, commits once and
+then answers all callers: under load the cost of a commit is shared, and with one caller nothing waits. A caller whose
+function raises loses only its own savepoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+
+from waystation.encoding import decode, encode
+from waystation.errors import ConfigError, Unavailable
+
+__all__ = ["SqliteDatabase"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = structlog.get_logger("waystation.storage")
+
+READERS = 4
+"""Connections, each with a thread, that serve reads beside the writer."""
+
+GROUP = 256
+"""Callers committed together at most: bounds the time the first one waits for the last."""
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long a statement waits for another process that holds the file's write lock."""
+
+WAL_CHECKPOINT_PAGES = 4000
+"""Pages of 4 KiB the WAL may hold before the idle writer folds it back into the file."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A function waiting for the writer, and where its answer goes: to a loop's future or to a thread's."""
+
+    run: Callable[[Connection], Any]
+    loop: asyncio.AbstractEventLoop | None
+    future: Any
+    result: Any = None
+    error: BaseException | None = None
+
+
+class SqliteDatabase:
+    """`waystation.storage.database.Database` on the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _engine(path)
+        self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="waystation-reader")
+        self._local = threading.local()
+        self._reader_connections: list[Connection] = []
+        self._closed = False
+        self._calls = 0
+        self._groups = 0
+        try:
+            self._writer_connection = self._engine.connect()
+        except Exception as error:
+            raise ConfigError(f"cannot open the database file {path}: {error}") from error
+        self._writer = threading.Thread(target=self._write_loop, name="waystation-writer", daemon=True)
+        self._writer.start()
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        return "sqlite"
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, lambda conn: fn(conn, *args, **kwargs))
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._enqueue(_Call(lambda conn: fn(conn, *args, **kwargs), loop, future))
+        return await future
+
+    def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        self._enqueue(_Call(lambda conn: fn(conn, *args, **kwargs), None, future))
+        return future
+
+    def read_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._readers.submit(self._read, lambda conn: fn(conn, *args, **kwargs)).result()
+
+    def write_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.post(fn, *args, **kwargs).result()
+
+    def statistics(self) -> dict[str, Any]:
+        return {"write_queue": self._queue.qsize(), "writes": self._calls, "commits": self._groups}
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._readers.shutdown)
+        for connection in self._reader_connections:
+            connection.close()
+        self._writer_connection.close()
+        self._engine.dispose()
+
+    def _enqueue(self, call: _Call) -> None:
+        if self._closed:
+            raise Unavailable("the database is closing")
+        self._queue.put(call)
+
+    def _read(self, run: Callable[[Connection], T]) -> T:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._engine.connect()
+            self._reader_connections.append(connection)
+        try:
+            connection.exec_driver_sql("BEGIN")
+            return run(connection)
+        finally:
+            connection.rollback()
+
+    def _write_loop(self) -> None:
+        while True:
+            call = self._queue.get()
+            group: list[_Call] = []
+            while call is not None:
+                group.append(call)
+                if len(group) == GROUP:
+                    break
+                try:
+                    call = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if group:
+                self._commit(group)
+                _answer(group)
+            if call is None:
+                return
+
+    def _commit(self, group: list[_Call]) -> None:
+        connection = self._writer_connection
+        self._calls += len(group)
+        self._groups += 1
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            raw: Any = connection.connection.dbapi_connection
+            for call in group:
+                raw.execute("SAVEPOINT caller")
+                try:
+                    call.result = call.run(connection)
+                except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
+                    call.error = error
+                    raw.execute("ROLLBACK TO caller")
+                raw.execute("RELEASE caller")
+            connection.commit()
+        except Exception as error:
+            log.exception("could not commit", callers=len(group))
+            connection.rollback()
+            for call in group:
+                call.error = call.error or error
+
+
+def _answer(group: list[_Call]) -> None:
+    """Hand each caller its result; one wake-up per event loop however many callers it has."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Call]] = defaultdict(list)
+    for call in group:
+        if call.loop is not None:
+            by_loop[call.loop].append(call)
+        elif call.error is not None:
+            call.future.set_exception(call.error)
+        else:
+            call.future.set_result(call.result)
+    for loop, calls in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, calls)
+        except RuntimeError:  # the loop has been closed: nobody waits any more
+            log.warning("a caller went away before its write was answered", callers=len(calls))
+
+
+def _resolve(calls: list[_Call]) -> None:
+    for call in calls:
+        if call.future.done():
+            continue
+        if call.error is not None:
+            call.future.set_exception(call.error)
+        else:
+            call.future.set_result(call.result)
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=NullPool,
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
+        json_serializer=lambda value: encode(value).decode(),
+        json_deserializer=decode,
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-16000",
+            f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

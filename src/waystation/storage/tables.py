@@ -1,0 +1,153 @@
+"""All tables, for both dialects. Migrations create them; `tests/storage` checks that the two agree.
+
+Conventions: ids are lower-case UUID text; times are integer microseconds (`waystation.timestamps`); JSON is JSONB on
+PostgreSQL and text on SQLite. Statements on the hot path are module-level constants in each feature's ``queries.py`` and
+take ``bindparam``s: building a statement costs more than running it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+__all__ = [
+    "Json",
+    "assistant_versions",
+    "assistants",
+    "events",
+    "metadata",
+    "runs",
+    "store_items",
+    "threads",
+]
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+assistants = Table(
+    "assistants",
+    metadata,
+    Column("assistant_id", Text, primary_key=True),
+    Column("graph_id", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("config", Json, nullable=False),
+    Column("context", Json, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+assistant_versions = Table(
+    "assistant_versions",
+    metadata,
+    Column("assistant_id", Text, ForeignKey("assistants.assistant_id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("graph_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("config", Json, nullable=False),
+    Column("context", Json, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("thread_id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("values", Json),
+    Column("interrupts", Json, nullable=False),
+    Column("error", Json),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("updated_at", BigInteger, nullable=False, index=True),
+    Column("state_updated_at", BigInteger, nullable=False, index=True),
+    Column("ttl_strategy", Text),
+    Column("ttl_minutes", Float),
+    Column("expires_at", BigInteger),
+    Index("ix_threads_status_created_at", "status", "created_at"),
+    Index(
+        "ix_threads_expires_at",
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
+)
+
+IN_FLIGHT = text("status IN ('pending', 'running')")
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.thread_id", ondelete="CASCADE"), nullable=False),
+    Column("assistant_id", Text, nullable=False, index=True),
+    Column("graph_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("kwargs", Json, nullable=False),
+    Column("multitask_strategy", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("worker_id", Text),
+    Column("lease_expires_at", BigInteger),
+    Column("stop_action", Text),
+    Column("error", Json),
+    Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
+    Index("ix_runs_in_flight", "status", "created_at", sqlite_where=IN_FLIGHT, postgresql_where=IN_FLIGHT),
+    Index(
+        "ix_runs_in_flight_thread",
+        "thread_id",
+        sqlite_where=IN_FLIGHT,
+        postgresql_where=IN_FLIGHT,
+    ),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("thread_id", Text, ForeignKey("threads.thread_id", ondelete="CASCADE"), primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("run_id", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+store_items = Table(
+    "store_items",
+    metadata,
+    Column("namespace", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Json, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("ttl_minutes", Float),
+    Column("expires_at", BigInteger),
+)
