@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from waystation.encoding import decode, encode
 from waystation.errors import ConfigError, Unavailable
+from waystation.storage import containment
 
 __all__ = ["SqliteDatabase"]
 
@@ -219,5 +220,6 @@ def _engine(path: Path) -> Engine:
             f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        containment.register(connection)
 
     return engine

@@ -8,6 +8,7 @@ take ``bindparam``s: building a statement costs more than running it.
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Column,
@@ -19,9 +20,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+
+from waystation.storage.labels import CREATE_LABELS, CREATE_METADATA_INDEX, DROP_LABELS
 
 __all__ = [
     "Json",
@@ -79,6 +83,7 @@ threads = Table(
     metadata,
     Column("thread_id", Text, primary_key=True),
     Column("status", Text, nullable=False),
+    Column("rest_status", Text, nullable=False, server_default="idle"),
     Column("metadata", Json, nullable=False),
     Column("config", Json, nullable=False),
     Column("values", Json),
@@ -99,7 +104,15 @@ threads = Table(
     ),
 )
 
+for _statement in CREATE_LABELS:
+    event.listen(threads, "after_create", DDL(_statement).execute_if(dialect="sqlite"))
+for _statement in DROP_LABELS:
+    event.listen(threads, "after_drop", DDL(_statement).execute_if(dialect="sqlite"))
+event.listen(threads, "after_create", DDL(CREATE_METADATA_INDEX).execute_if(dialect="postgresql"))
+
 IN_FLIGHT = text("status IN ('pending', 'running')")
+HELD = text("worker_id IS NOT NULL")
+UNSETTLED = text("settled_at IS NULL")
 
 runs = Table(
     "runs",
@@ -118,15 +131,13 @@ runs = Table(
     Column("worker_id", Text),
     Column("lease_expires_at", BigInteger),
     Column("stop_action", Text),
-    Column("error", Json),
+    Column("stop_reason", Text),
+    Column("started_at", BigInteger),
+    Column("settled_at", BigInteger),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
     Index("ix_runs_in_flight", "status", "created_at", sqlite_where=IN_FLIGHT, postgresql_where=IN_FLIGHT),
-    Index(
-        "ix_runs_in_flight_thread",
-        "thread_id",
-        sqlite_where=IN_FLIGHT,
-        postgresql_where=IN_FLIGHT,
-    ),
+    Index("ix_runs_unsettled", "thread_id", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
+    Index("ix_runs_lease_expires_at", "lease_expires_at", sqlite_where=HELD, postgresql_where=HELD),
 )
 
 events = Table(
@@ -140,14 +151,17 @@ events = Table(
     sqlite_with_rowid=False,
 )
 
+EXPIRES = text("expires_at IS NOT NULL")
+
 store_items = Table(
     "store_items",
     metadata,
-    Column("namespace", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("namespace", Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True),
+    Column("key", Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True),
     Column("value", Json, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("ttl_minutes", Float),
     Column("expires_at", BigInteger),
+    Index("ix_store_items_expires_at", "expires_at", sqlite_where=EXPIRES, postgresql_where=EXPIRES),
 )

@@ -1,4 +1,4 @@
-"""The configuration: one frozen `Config`, built once from ``langgraph.json`` and the environment (spec 19, 22)."""
+"""The configuration as the rest of the server sees it: plain frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -25,34 +25,49 @@ class HttpConfig:
     """The ``http`` section, as far as it concerns the routes of this server."""
 
     disabled: frozenset[str] = frozenset()
-    """Families not routed: assistants, threads, runs, store, meta."""
+    """Families not routed: assistants, threads, runs, store, meta, mcp, a2a, ui, event_streaming."""
     cors: Mapping[str, Any] | None = None
+    """Arguments of Starlette's CORSMiddleware, replacing the default policy entirely; None for the default policy."""
     configurable_headers: Mapping[str, Any] | None = None
+    """``{"includes": [pattern], "excludes": [pattern]}`` in lower case (spec 1.6); None copies no further header."""
     logging_headers: Mapping[str, Any] | None = None
+    """The same form, for the request log."""
     mount_prefix: str = ""
+    """Empty, or a path that begins with ``/`` and does not end with one."""
     disable_webhooks: bool = False
     app: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every setting, with its default."""
+    """Every setting, with its default. Directories given to `load_config` as relative paths are absolute here."""
 
     project_dir: Path
     graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
     graph_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Config of the default assistant of a graph, by graph id."""
     dependencies: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    """Local directories that graphs import from."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables of the project's ``env`` key; those of the process win over them."""
     http: HttpConfig = HttpConfig()
     store: Mapping[str, Any] = field(default_factory=dict)
     checkpointer: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path = Path(".waystation")
+    database_uri: str | None = field(default=None, repr=False)
+    redis_uri: str | None = field(default=None, repr=False)
     jobs_per_worker: int = 64
     job_timeout_s: float = 86_400
     job_max_retries: int = 3
+    """Attempts a run may have."""
     shutdown_grace_s: float = 180
     resumable_ttl_s: float = 120
     max_body_bytes: int = 314_572_800
     heartbeat_s: float = 5
     log_level: str = "INFO"
     log_json: bool = False
+    log_color: bool = True
+    unsupported: tuple[str, ...] = ()
+    """Keys and variables that are set but ask for a feature this server does not have."""
+    notices: tuple[str, ...] = ()
+    """What a person should be told at start-up although it is not an error."""

@@ -1,0 +1,79 @@
+"""From what a client calls an assistant (its id or a graph id) to the assistant (spec 2.2, 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, select
+
+from waystation.assistants.defaults import assistant_id_for_graph
+from waystation.auth.access import Access
+from waystation.errors import NotFound, UnprocessableInput
+from waystation.storage.tables import assistants
+
+__all__ = ["NOT_RUNNABLE", "Assistant", "assistant_id_of", "resolve"]
+
+NOT_RUNNABLE = "The assistant or the thread does not exist."
+"""One message for a missing assistant and a missing thread of a run (spec 5.2)."""
+
+_RESOLVE = select(
+    assistants.c.assistant_id,
+    assistants.c.graph_id,
+    assistants.c.config,
+    assistants.c.context,
+    assistants.c.metadata,
+    assistants.c.version,
+).where(assistants.c.assistant_id == bindparam("assistant_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """What it takes to run an assistant."""
+
+    assistant_id: str
+    graph_id: str
+    config: dict[str, Any]
+    context: dict[str, Any]
+    metadata: dict[str, Any]
+    version: int
+
+
+def assistant_id_of(text: str, graphs: Container[str]) -> str:
+    """The assistant id that `text` means: itself, or the id of the system-created assistant of the graph it names.
+
+    Raises UnprocessableInput for a string that is neither a UUID nor one of `graphs`.
+    """
+    try:
+        return str(UUID(text))
+    except ValueError:
+        if text in graphs:
+            return assistant_id_for_graph(text)
+    raise _neither(text)
+
+
+def resolve(
+    conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()
+) -> Assistant:
+    """The assistant that a run asks for.
+
+    Raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is
+    neither a UUID nor the id of a graph. `graphs` tells the two apart where the assistant of a graph has been deleted.
+    """
+    try:
+        assistant_id, known = str(UUID(assistant_id_or_graph_id)), True
+    except ValueError:
+        assistant_id = assistant_id_for_graph(assistant_id_or_graph_id)
+        known = assistant_id_or_graph_id in graphs
+    row = conn.execute(access.limit(_RESOLVE, assistants.c.metadata), {"assistant_id": assistant_id}).first()
+    if row is not None:
+        return Assistant(*row)
+    if known:
+        raise NotFound(NOT_RUNNABLE)
+    raise _neither(assistant_id_or_graph_id)
+
+
+def _neither(text: str) -> UnprocessableInput:
+    return UnprocessableInput(f"Invalid assistant {text!r}: it must be a UUID or the id of a graph.")

@@ -1,0 +1,212 @@
+"""HTTP routes of assistants (spec 2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Request, Response
+
+from waystation.assistants import introspection, queries, removal, wire
+from waystation.assistants.configuration import in_step
+from waystation.assistants.models import (
+    AssistantCount,
+    AssistantCreate,
+    AssistantPatch,
+    AssistantSearch,
+    VersionChange,
+    VersionsSearch,
+)
+from waystation.assistants.resolution import assistant_id_of
+from waystation.errors import NotFound, UnprocessableInput
+from waystation.http.bodies import read_body, read_bytes, require_uuid
+from waystation.http.openapi import operation
+from waystation.http.parameters import flag, integer
+from waystation.http.responses import access_of, empty, json_response, pagination_headers
+from waystation.reserved import strip_config, strip_context, strip_metadata
+from waystation.timestamps import now_us
+
+if TYPE_CHECKING:
+    from waystation.app import Server
+    from waystation.graphs import Graphs
+    from waystation.runs.models import RunConfig
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Assistants"])
+
+
+@router.post("/assistants", **operation("Create an assistant", AssistantCreate, wire.SCHEMA))
+async def create(request: Request) -> Response:
+    server = _server(request)
+    body = await read_body(request, AssistantCreate)
+    assistant_id = str(uuid4()) if body.assistant_id is None else require_uuid(body.assistant_id, "assistant_id")
+    _require_graph(server.graphs, body.graph_id)
+    config, context = in_step(strip_config(_plain(body.config)), strip_context(body.context))
+    name = "Untitled" if body.name is None else body.name
+    content = queries.Content(
+        body.graph_id, name, body.description, config, context, strip_metadata(body.metadata)
+    )
+    row = await server.db.write(
+        queries.create, assistant_id, content, body.if_exists or "raise", now_us(), access_of(request)
+    )
+    return json_response(wire.assistant(row))
+
+
+@router.post("/assistants/search", **operation("Search assistants", AssistantSearch))
+async def search(request: Request) -> Response:
+    server = _server(request)
+    body = await read_body(request, AssistantSearch)
+    rows = await server.db.read(
+        queries.search,
+        _filters(server.graphs, body),
+        body.sort_by or "created_at",
+        body.sort_order or "desc",
+        body.limit,
+        body.offset,
+        access_of(request),
+    )
+    fields = body.select or wire.FIELDS
+    found = [wire.assistant(row, fields) for row in rows[: body.limit]]
+    return json_response(found, headers=pagination_headers(body.offset, body.limit, len(rows)))
+
+
+@router.post("/assistants/count", **operation("Count assistants", AssistantCount))
+async def count(request: Request) -> Response:
+    server = _server(request)
+    body = await read_body(request, AssistantCount)
+    return json_response(await server.db.read(queries.count, _filters(server.graphs, body), access_of(request)))
+
+
+@router.get("/assistants/{assistant_id}", **operation("Get an assistant", answer=wire.SCHEMA))
+async def get(request: Request, assistant_id: str) -> Response:
+    server = _server(request)
+    row = await server.db.read(queries.get, assistant_id_of(assistant_id, server.graphs), access_of(request))
+    if row["graph_id"] not in server.graphs:
+        raise NotFound(f"The assistant {assistant_id} belongs to a graph that this server does not have.")
+    return json_response(wire.assistant(row))
+
+
+@router.patch("/assistants/{assistant_id}", **operation("Make a new version", AssistantPatch, wire.SCHEMA))
+async def patch(request: Request, assistant_id: str) -> Response:
+    server = _server(request)
+    of = assistant_id_of(assistant_id, server.graphs)
+    body = await read_body(request, AssistantPatch)
+    if body.graph_id is not None:
+        _require_graph(server.graphs, body.graph_id)
+    changes = queries.Patch(
+        graph_id=body.graph_id,
+        name=body.name,
+        description=body.description,
+        config=strip_config(_plain(body.config)),
+        context=None if body.context is None else strip_context(body.context),
+        metadata=strip_metadata(body.metadata),
+    )
+    row = await server.db.write(queries.patch, of, changes, now_us(), access_of(request))
+    return json_response(wire.assistant(row))
+
+
+@router.delete("/assistants/{assistant_id}", **operation("Delete an assistant"), status_code=204)
+async def delete(request: Request, assistant_id: str) -> Response:
+    server = _server(request)
+    of = assistant_id_of(assistant_id, server.graphs)
+    await removal.remove(server, access_of(request), of, delete_threads=flag(request, "delete_threads"))
+    return empty()
+
+
+@router.post("/assistants/{assistant_id}/versions", **operation("List versions", VersionsSearch))
+async def versions(request: Request, assistant_id: str) -> Response:
+    server = _server(request)
+    of = assistant_id_of(assistant_id, server.graphs)
+    body = await read_body(request, VersionsSearch)
+    rows = await server.db.read(
+        queries.list_versions, of, body.metadata, body.limit, body.offset, access_of(request)
+    )
+    return json_response([wire.assistant(row) for row in rows])
+
+
+@router.post("/assistants/{assistant_id}/latest", **operation("Make a version current", VersionChange, wire.SCHEMA))
+async def latest(request: Request, assistant_id: str) -> Response:
+    server = _server(request)
+    of = assistant_id_of(assistant_id, server.graphs)
+    version = await _version(request)
+    row = await server.db.write(queries.set_latest, of, version, now_us(), access_of(request))
+    return json_response(wire.assistant(row))
+
+
+@router.get("/assistants/{assistant_id}/graph", **operation("Draw the graph"))
+async def graph(request: Request, assistant_id: str) -> Response:
+    server = _server(request)
+    of = assistant_id_of(assistant_id, server.graphs)
+    return json_response(await introspection.draw(server, access_of(request), of, _xray(request)))
+
+
+@router.get("/assistants/{assistant_id}/schemas", **operation("Schemas of the graph"))
+async def schemas(request: Request, assistant_id: str) -> Response:
+    server = _server(request)
+    of = assistant_id_of(assistant_id, server.graphs)
+    return json_response(await introspection.describe_schemas(server, access_of(request), of))
+
+
+@router.get("/assistants/{assistant_id}/subgraphs", **operation("Schemas of the subgraphs"))
+async def subgraphs(request: Request, assistant_id: str) -> Response:
+    return await _subgraphs(request, assistant_id, None)
+
+
+@router.get("/assistants/{assistant_id}/subgraphs/{namespace}", **operation("Schemas of one subgraph"))
+async def subgraph(request: Request, assistant_id: str, namespace: str) -> Response:
+    return await _subgraphs(request, assistant_id, namespace)
+
+
+async def _subgraphs(request: Request, assistant_id: str, namespace: str | None) -> Response:
+    server = _server(request)
+    of = assistant_id_of(assistant_id, server.graphs)
+    recurse = flag(request, "recurse")
+    return json_response(await introspection.describe_subgraphs(server, access_of(request), of, namespace, recurse))
+
+
+def _server(request: Request) -> Server:
+    server: Server = request.app.state.server
+    return server
+
+
+def _plain(config: RunConfig | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    return {key: value for key, value in config.model_dump(exclude_unset=True).items() if value is not None}
+
+
+def _require_graph(graphs: Graphs, graph_id: str) -> None:
+    if graph_id not in graphs:
+        raise NotFound(f"There is no graph {graph_id!r}; this server has {', '.join(graphs.ids) or 'none'}.")
+
+
+def _filters(graphs: Graphs, body: AssistantCount) -> queries.Filters:
+    if body.graph_id is not None:
+        _require_graph(graphs, body.graph_id)
+    return queries.Filters(graphs.ids, body.metadata, body.graph_id, body.name)
+
+
+async def _version(request: Request) -> int:
+    """The version, from the body (as the SDKs send it) or from the query (as the contract has it)."""
+    in_query = integer(request, "version")
+    if in_query is not None and not (await read_bytes(request)).strip():
+        return in_query
+    in_body = (await read_body(request, VersionChange)).version
+    if in_query is not None and in_body not in (None, in_query):
+        raise UnprocessableInput(f"The query asks for version {in_query}, the body for version {in_body}.")
+    version = in_query if in_body is None else in_body
+    if version is None:
+        raise UnprocessableInput("version: give the number of the version.")
+    return version
+
+
+def _xray(request: Request) -> bool | int:
+    text = request.query_params.get("xray")
+    if text is None or text in ("false", "False"):
+        return False
+    if text in ("true", "True"):
+        return True
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise UnprocessableInput(f"Invalid xray {text!r}: it must be true, false or a positive depth.")

@@ -1,0 +1,9 @@
+"""The configuration: one frozen `Config`, built once from ``langgraph.json`` and the environment (spec 19, 22)."""
+
+from __future__ import annotations
+
+from waystation.config.loading import load_config
+from waystation.config.model import Config, GraphSpec, HttpConfig
+from waystation.config.support import announce
+
+__all__ = ["Config", "GraphSpec", "HttpConfig", "announce", "load_config"]

@@ -1,0 +1,169 @@
+"""The form of ``langgraph.json`` (spec 19): strict types, unknown keys kept aside so that they can be reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+__all__ = ["FAMILIES", "Headers", "Http", "Project", "Section", "ThreadTtl", "unknown_keys"]
+
+FAMILIES = ("assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "event_streaming")
+"""Route families that ``http.disable_<family>`` switches off."""
+
+
+class Section(BaseModel):
+    """Base of all sections: no coercion of types, unknown keys tolerated."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class GraphEntry(Section):
+    path: str
+    description: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _has_variable(cls, path: str) -> str:
+        where, _, variable = path.rpartition(":")
+        if not where or not variable:
+            raise ValueError(f"{path!r} must be './path/file.py:variable' or 'package.module:variable'")
+        return path
+
+
+class Cors(Section):
+    allow_origins: list[str] | None = None
+    allow_methods: list[str] | None = None
+    allow_headers: list[str] | None = None
+    allow_credentials: bool | None = None
+    allow_origin_regex: str | None = None
+    expose_headers: list[str] | None = None
+    max_age: int | None = None
+
+
+class Headers(Section):
+    includes: list[str] | None = None
+    include: list[str] | None = None
+    excludes: list[str] | None = None
+    exclude: list[str] | None = None
+
+    def patterns(self) -> dict[str, list[str]]:
+        """Both lists under one name each, in lower case."""
+        return {
+            "includes": [name.lower() for name in (*(self.includes or ()), *(self.include or ()))],
+            "excludes": [name.lower() for name in (*(self.excludes or ()), *(self.exclude or ()))],
+        }
+
+
+class Http(Section):
+    app: str | None = None
+    cors: Cors | None = None
+    configurable_headers: Headers | None = None
+    logging_headers: Headers | None = None
+    disable_assistants: bool = False
+    disable_threads: bool = False
+    disable_runs: bool = False
+    disable_store: bool = False
+    disable_meta: bool = False
+    disable_mcp: bool = False
+    disable_a2a: bool = False
+    disable_ui: bool = False
+    disable_event_streaming: bool = False
+    disable_webhooks: bool = False
+    enable_custom_route_auth: bool = False
+    middleware_order: Literal["middleware_first", "auth_first"] = "middleware_first"
+    mount_prefix: str | None = None
+
+
+class StoreTtl(Section):
+    refresh_on_read: bool = True
+    default_ttl: float | None = Field(default=None, gt=0)
+    sweep_interval_minutes: float | None = Field(default=None, gt=0)
+
+
+class Store(Section):
+    index: dict[str, Any] | None = None
+    ttl: StoreTtl | None = None
+    path: str | None = None
+
+
+class ThreadTtl(Section):
+    strategy: Literal["delete", "keep_latest"] = "delete"
+    default_ttl: float | None = Field(default=None, gt=0)
+    sweep_interval_minutes: float | None = Field(default=None, gt=0)
+    sweep_limit: int | None = Field(default=None, ge=1)
+
+
+class Checkpointer(Section):
+    backend: Literal["default", "mongo", "custom"] = "default"
+    path: str | None = None
+    ttl: ThreadTtl | None = None
+    serde: dict[str, Any] | None = None
+
+
+class Project(Section):
+    """The whole file."""
+
+    graphs: dict[str, GraphEntry]
+    dependencies: list[str] = []
+    env: str | dict[str, Any] | None = None
+    http: Http = Http()
+    store: Store = Store()
+    checkpointer: Checkpointer = Checkpointer()
+    auth: dict[str, Any] | None = None
+    encryption: dict[str, Any] | None = None
+    webhooks: dict[str, Any] | None = None
+    priority: dict[str, Any] | None = None
+    ui: dict[str, Any] | None = None
+    ui_config: dict[str, Any] | None = None
+    json_schema: Any = Field(default=None, alias="$schema")
+    python_version: Any = None
+    node_version: Any = None
+    pip_config_file: Any = None
+    pip_installer: Any = None
+    dockerfile_lines: Any = None
+    base_image: Any = None
+    image_distro: Any = None
+    api_version: Any = None
+    keep_pkg_tools: Any = None
+    source: Any = None
+
+    @field_validator("http", "store", "checkpointer", "dependencies", mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any, info: Any) -> Any:
+        return cls.model_fields[info.field_name].default if value is None else value
+
+    @field_validator("graphs", mode="before")
+    @classmethod
+    def _short_entries(cls, graphs: Any) -> Any:
+        if not isinstance(graphs, dict):
+            return graphs
+        for graph_id in graphs:
+            _check_graph_id(graph_id)
+        return {key: {"path": entry} if isinstance(entry, str) else entry for key, entry in graphs.items()}
+
+
+def _check_graph_id(graph_id: str) -> None:
+    if not graph_id.strip():
+        raise ValueError("a graph id must not be empty")
+    try:
+        UUID(graph_id)
+    except ValueError:
+        return
+    raise ValueError(f"{graph_id!r} is a UUID; as a graph id it could not be told from an assistant's id")
+
+
+def unknown_keys(section: Section, prefix: str = "") -> Iterator[str]:
+    """Dotted names of the keys in `section`, and in the sections within, that mean nothing here."""
+    for key in section.model_extra or ():
+        yield prefix + key
+    for name in section.model_fields_set & type(section).model_fields.keys():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from unknown_keys(value, f"{prefix}{name}.")
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if isinstance(item, Section):
+                    yield from unknown_keys(item, f"{prefix}{name}.{key}.")

@@ -1,0 +1,175 @@
+"""The registry of environment variables: the one place that names, types, explains and documents each (spec 22)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from waystation.config import values
+from waystation.config.model import Config
+from waystation.errors import ConfigError
+
+__all__ = ["SECTIONS", "SETTINGS", "Setting", "default_of", "parse", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting that the environment can give."""
+
+    name: str
+    """The attribute of `Config` it ends up in; dotted for one inside a section."""
+    variable: str
+    parse: Callable[[str], Any]
+    help: str
+    aliases: tuple[str, ...] = ()
+    """Other variables with the same meaning, looked at when `variable` is unset."""
+    default: str | None = None
+    """How the documentation describes the default when it is not simply that of the attribute."""
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "data_dir",
+        "WAYSTATION_DATA_DIR",
+        values.text,
+        "Directory of the SQLite database; a relative path starts at the project's directory.",
+        default="`.waystation` beside the configuration file",
+    ),
+    Setting(
+        "database_uri",
+        "DATABASE_URI",
+        values.text,
+        "PostgreSQL connection URI; without it, SQLite in the data directory.",
+        aliases=("POSTGRES_URI",),
+    ),
+    Setting(
+        "redis_uri",
+        "REDIS_URI",
+        values.text,
+        "Redis or Valkey connection URI for events between processes.",
+        aliases=("REDIS_URI_CUSTOM",),
+    ),
+    Setting(
+        "jobs_per_worker",
+        "N_JOBS_PER_WORKER",
+        values.whole_number(0),
+        "Runs executed at the same time by one process; 0 serves the API only.",
+    ),
+    Setting(
+        "job_timeout_s", "BG_JOB_TIMEOUT_SECS", values.number(above=0), "Seconds a run may take before it is stopped."
+    ),
+    Setting(
+        "job_max_retries",
+        "BG_JOB_MAX_RETRIES",
+        values.whole_number(1),
+        "Attempts a run may have when a worker dies or the database fails.",
+    ),
+    Setting(
+        "shutdown_grace_s",
+        "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS",
+        values.number(least=0),
+        "Seconds that runs get to finish when the server stops.",
+    ),
+    Setting(
+        "heartbeat_s",
+        "WAYSTATION_HEARTBEAT_SECS",
+        values.number(above=0),
+        "Seconds between two signs of life of a running run.",
+    ),
+    Setting(
+        "resumable_ttl_s",
+        "RESUMABLE_STREAM_TTL_SECONDS",
+        values.number(least=0),
+        "Seconds that the events of a resumable stream are kept after its run.",
+    ),
+    Setting(
+        "max_body_bytes",
+        "HTTP_MAX_REQUEST_BODY_BYTES",
+        values.whole_number(1),
+        "Largest request body in bytes; larger ones are answered 413.",
+    ),
+    Setting(
+        "http.mount_prefix",
+        "MOUNT_PREFIX",
+        values.text,
+        "Path that all routes move under; wins over `http.mount_prefix`.",
+        default="none",
+    ),
+    Setting(
+        "http.cors",
+        "CORS_CONFIG",
+        values.json_object,
+        "CORS policy as JSON; wins over `http.cors` and replaces the default policy entirely.",
+        default="none",
+    ),
+    Setting(
+        "cors_allow_origins",
+        "CORS_ALLOW_ORIGINS",
+        values.words,
+        "Comma-separated origins allowed by the default CORS policy; used when no CORS policy is given.",
+        default="`*`",
+    ),
+    Setting(
+        "thread_ttl",
+        "LANGGRAPH_THREAD_TTL",
+        values.text,
+        "Time to live of threads: minutes, or JSON like `checkpointer.ttl`, over which it wins.",
+        default="none",
+    ),
+    Setting(
+        "graph_configs",
+        "LANGGRAPH_CONFIG",
+        values.json_object,
+        "JSON object: graph id to the config of its default assistant.",
+        default="none",
+    ),
+    Setting("log_level", "LOG_LEVEL", values.log_level, "DEBUG, INFO, WARNING, ERROR or CRITICAL."),
+    Setting("log_json", "LOG_JSON", values.switch, "Log one JSON object a line."),
+    Setting("log_color", "LOG_COLOR", values.switch, "Colour the log when it goes to a terminal."),
+)
+
+SECTIONS: Mapping[str, str] = {
+    "LANGSERVE_GRAPHS": "graphs",
+    "LANGGRAPH_HTTP": "http",
+    "LANGGRAPH_STORE": "store",
+    "LANGGRAPH_CHECKPOINTER": "checkpointer",
+    "LANGGRAPH_AUTH": "auth",
+    "LANGGRAPH_ENCRYPTION": "encryption",
+    "LANGGRAPH_WEBHOOKS": "webhooks",
+    "LANGGRAPH_UI": "ui",
+}
+"""Variables that hold, as JSON, a section of ``langgraph.json`` and replace it: how images receive their configuration."""
+
+
+def read(variables: Mapping[str, str]) -> dict[str, Any]:
+    """The settings given in `variables`, by name. An empty value counts as unset. Raises ConfigError."""
+    found = {}
+    for setting in SETTINGS:
+        for variable in (setting.variable, *setting.aliases):
+            if (given := variables.get(variable, "").strip()) != "":
+                found[setting.name] = parse(variable, given, setting.parse)
+                break
+    return found
+
+
+def parse(variable: str, given: str, parser: Callable[[str], Any]) -> Any:
+    """`given` through `parser`; its ValueError becomes a ConfigError that names the variable."""
+    try:
+        return parser(given)
+    except ValueError as error:
+        shown = "" if parser is values.json_object else f"; it is {given[:60]!r}"
+        raise ConfigError(f"Environment variable {variable} {error}{shown}.") from None
+
+
+def default_of(setting: Setting) -> str:
+    """The default of `setting` as the documentation shows it."""
+    if setting.default is not None:
+        return setting.default
+    field = next(field for field in dataclasses.fields(Config) if field.name == setting.name)
+    if field.default is None:
+        return "none"
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
+    return f"`{field.default}`"

@@ -1,0 +1,67 @@
+"""What is configured but not supported: nothing that a user asked for is dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import structlog
+
+from waystation.config.model import Config
+from waystation.config.project import Project
+from waystation.errors import ConfigError
+
+__all__ = ["announce", "unsupported"]
+
+log = structlog.get_logger("waystation.config")
+
+_PROTECTING = frozenset({"auth", "encryption", "LANGGRAPH_AUTH_TYPE", "LANGGRAPH_AES_KEY", "WAYSTATION_AUTH"})
+"""What a server must not start without when it is asked for: it would be open, or write in the clear, against expectation."""
+
+
+def unsupported(project: Project, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the keys and variables set to something that this server does not do."""
+    return (*_keys(project), *_variables(variables))
+
+
+def _keys(project: Project) -> Iterator[str]:
+    for name in ("auth", "encryption", "webhooks", "priority", "ui", "ui_config"):
+        if getattr(project, name):
+            yield name
+    if project.http.app is not None:
+        yield "http.app"
+    if project.http.enable_custom_route_auth:
+        yield "http.enable_custom_route_auth"
+    if project.http.middleware_order != "middleware_first":
+        yield "http.middleware_order"
+    if project.store.index is not None:
+        yield "store.index"
+    if project.store.path is not None:
+        yield "store.path"
+    if project.checkpointer.backend != "default":
+        yield "checkpointer.backend"
+    if project.checkpointer.path is not None:
+        yield "checkpointer.path"
+    if project.checkpointer.serde:
+        yield "checkpointer.serde"
+
+
+def _variables(variables: Mapping[str, str]) -> Iterator[str]:
+    for name in ("LANGGRAPH_AUTH_TYPE", "WAYSTATION_AUTH"):
+        if variables.get(name, "").strip().lower() not in ("", "noop", "none"):
+            yield name
+    if variables.get("LANGGRAPH_AES_KEY"):
+        yield "LANGGRAPH_AES_KEY"
+
+
+def announce(config: Config) -> None:
+    """Say at start-up what of `config` has no effect. Raises ConfigError when that would leave the server unprotected."""
+    refused = [name for name in config.unsupported if name in _PROTECTING]
+    if refused:
+        raise ConfigError(
+            f"This server does not support {', '.join(refused)} and does not start without the protection asked for; "
+            "remove the setting to run without it."
+        )
+    for name in config.unsupported:
+        log.warning("configured but not supported, has no effect", setting=name)
+    for notice in config.notices:
+        log.warning("configuration", notice=notice)

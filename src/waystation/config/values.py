@@ -1,0 +1,88 @@
+"""How the text of an environment variable becomes a value. Every parser raises ValueError with a text for a person."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["json_object", "log_level", "number", "switch", "text", "whole_number", "words"]
+
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def text(value: str) -> str:
+    """The text itself."""
+    return value
+
+
+def words(value: str) -> list[str]:
+    """A comma-separated list."""
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def switch(value: str) -> bool:
+    """Yes or no."""
+    lowered = value.strip().lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    raise ValueError("must be true or false")
+
+
+def log_level(value: str) -> str:
+    """A name of the logging module's levels, in capitals."""
+    level = value.strip().upper()
+    level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level)
+    if level not in _LEVELS:
+        raise ValueError(f"must be one of {', '.join(_LEVELS)}")
+    return level
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A parser of integers that are at least `least`."""
+
+    def parse(value: str) -> int:
+        try:
+            result = int(value)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if result < least:
+            raise ValueError(f"must be at least {least}")
+        return result
+
+    return parse
+
+
+def number(*, above: float | None = None, least: float | None = None) -> Callable[[str], float]:
+    """A parser of finite numbers greater than `above` or at least `least`."""
+
+    def parse(value: str) -> float:
+        try:
+            result = float(value)
+        except ValueError:
+            raise ValueError("must be a number") from None
+        if not math.isfinite(result):
+            raise ValueError("must be a finite number")
+        if above is not None and result <= above:
+            raise ValueError(f"must be more than {above:g}")
+        if least is not None and result < least:
+            raise ValueError(f"must be at least {least:g}")
+        return result
+
+    return parse
+
+
+def json_object(value: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        result = json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    if not isinstance(result, dict):
+        raise ValueError("must be a JSON object")
+    return result

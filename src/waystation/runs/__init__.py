@@ -1,0 +1,1 @@
+"""Runs: their state machine, their queue, their execution, and the routes that create and watch them."""

@@ -1,0 +1,236 @@
+"""Executing one attempt of a run: open the graph, stream it, and find out how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+from langchain_core.runnables import RunnableConfig
+from langgraph.pregel import Pregel
+from langgraph.types import Command
+from langgraph.types import Send as GraphSend
+
+from waystation import __version__
+from waystation.encoding import encode
+from waystation.graphs import Graphs
+from waystation.runs.errors import JobTimeout, sanitise
+from waystation.runs.lifecycle import Claimed, Outcome
+from waystation.runs.translate import Translator, graph_modes
+from waystation.storage.checkpoints import RunSaver
+from waystation.store import Store
+from waystation.streams.log import RunLog
+
+__all__ = ["Ending", "Execution"]
+
+log = structlog.get_logger("waystation.runs")
+
+LANGGRAPH_VERSION = version("langgraph")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: what to commit, and what to tell waiting clients."""
+
+    outcome: Outcome
+    result: bytes
+    """JSON."""
+
+
+class Execution:
+    """One attempt. Lives on a runner loop."""
+
+    def __init__(
+        self, run: Claimed, graphs: Graphs, store: Store, saver: RunSaver | None, events: RunLog, timeout_s: float
+    ) -> None:
+        self.run = run
+        self._graphs = graphs
+        self._store = store
+        self._saver = saver
+        self._events = events
+        self._timeout_s = timeout_s
+        self._translator = Translator(run.kwargs["stream_mode"], events.emit)
+
+    async def attempt(self) -> Ending:
+        """Run the graph to its end. Exceptions of user code become the outcome; only cancellation is passed on."""
+        self._events.emit("metadata", {"run_id": self.run.run_id, "attempt": self.run.attempt})
+        limit = asyncio.timeout(self._timeout_s)
+        try:
+            async with limit:
+                return await self._run_graph()
+        except Exception as error:
+            if limit.expired() and isinstance(error, TimeoutError):
+                return await self.ended("timeout", JobTimeout(f"The run took longer than {self._timeout_s:g} s."))
+            log.warning(
+                "run failed", run_id=self.run.run_id, thread_id=self.run.thread_id, graph_id=self.run.graph_id, exc_info=error
+            )
+            self._events.emit("error", sanitise(error))
+            return await self.ended("error", error)
+
+    async def _run_graph(self) -> Ending:
+        async with self._graphs.open(
+            self.run.graph_id,
+            config=self._config(),
+            access_context="threads.create_run",
+            store=self._store,
+            context=self.run.kwargs.get("context"),
+        ) as graph:
+            await self._stream(graph)
+            if self._saver is not None:
+                await self._saver.flush()
+            if not self._translator.stopped_early and self._translator.values is not None:
+                values = orjson.Fragment(encode(self._translator.values))
+                outcome = Outcome("success", values=values, interrupts={})
+                return Ending(outcome, encode(self._translator.result(values)))
+            outcome = await self._outcome("success", graph)
+            result = self._translator.result(outcome.values)
+            return Ending(outcome, encode(result))
+
+    async def ended(self, kind: Any, error: BaseException | None) -> Ending:
+        """The ending of an attempt that did not finish: the state is what the last checkpoint holds."""
+        told = sanitise(error) if error is not None else None
+        try:
+            async with self._graphs.open(
+                self.run.graph_id,
+                config=self._config(),
+                access_context="threads.read",
+                store=self._store,
+                context=self.run.kwargs.get("context"),
+            ) as graph:
+                outcome = await self._outcome(kind, graph, told)
+        except Exception:
+            log.exception("cannot read the state a run left behind", run_id=self.run.run_id)
+            outcome = Outcome(kind, error=told)
+        if kind == "error":
+            return Ending(outcome, encode({"__error__": told}))
+        return Ending(outcome, encode(self._translator.result(self._translator.values)))
+
+    async def _outcome(self, kind: Any, graph: Pregel[Any, Any, Any, Any], error: dict[str, str] | None = None) -> Outcome:
+        """What the thread's newest checkpoint says: values, open interrupts, and whether nodes are left to run."""
+        if self._saver is None:
+            return Outcome(kind, values=self._translator.values, error=error)
+        await self._saver.flush()
+        config: RunnableConfig = {
+            "configurable": {"thread_id": self.run.thread_id, "checkpoint_ns": "", "__pregel_checkpointer": self._saver}
+        }
+        snapshot = await graph.aget_state(config)
+        if snapshot.created_at is None:
+            return Outcome(kind, error=error)
+        interrupts = {
+            task.id: [{"id": i.id, "value": i.value, "response_schema": i.response_schema} for i in task.interrupts]
+            for task in snapshot.tasks
+            if task.interrupts
+        }
+        return Outcome(
+            kind,
+            values=orjson.Fragment(encode(snapshot.values)),
+            interrupts=orjson.loads(encode(interrupts)),
+            pending=bool(snapshot.next),
+            error=error,
+        )
+
+    # --- streaming
+
+    async def _stream(self, graph: Pregel[Any, Any, Any, Any]) -> None:
+        kwargs = self.run.kwargs
+        static = bool(kwargs.get("interrupt_before") or kwargs.get("interrupt_after"))
+        options: dict[str, Any] = {
+            "stream_mode": graph_modes(kwargs["stream_mode"], static_interrupts=static),
+            "interrupt_before": kwargs.get("interrupt_before"),
+            "interrupt_after": kwargs.get("interrupt_after"),
+            "subgraphs": bool(kwargs.get("subgraphs")),
+        }
+        if self._saver is not None:
+            options["durability"] = kwargs["durability"]
+        if graph.context_schema is not None:
+            options["context"] = self._graphs.fit_context(graph, kwargs.get("context") or {})
+        given, config = await self._input()
+        if "events" in kwargs["stream_mode"]:
+            await self._stream_events(graph, given, config, options)
+            return
+        subgraphs = options["subgraphs"]
+        chunk = self._translator.chunk
+        async with aclosing(_typed(graph.astream(given, config, **options))) as chunks:
+            async for item in chunks:
+                if subgraphs:
+                    chunk(*item)
+                else:
+                    chunk((), *item)
+
+    async def _stream_events(
+        self, graph: Pregel[Any, Any, Any, Any], given: Any, config: RunnableConfig, options: dict[str, Any]
+    ) -> None:
+        """The mode ``events``: LangChain's own events, with the graph's chunks among them."""
+        async with aclosing(_typed(graph.astream_events(given, config, version="v2", **options))) as events:
+            async for event in events:
+                if event["event"] == "on_chain_stream" and event["run_id"] == self.run.run_id:
+                    item = event["data"]["chunk"]
+                    self._translator.chunk(*(item if options["subgraphs"] else ((), *item)))
+                self._translator.langchain_event(event)
+
+    async def _input(self) -> tuple[Any, RunnableConfig]:
+        """The graph's input and config: the client's, or, after a crash, whatever continues from the last checkpoint."""
+        config = self._config()
+        if self.run.attempt > 1 and self._saver is not None:
+            newest = await self._saver.aget_tuple({"configurable": {"thread_id": self.run.thread_id, "checkpoint_ns": ""}})
+            if newest is not None and newest.metadata.get("run_id") == self.run.run_id:
+                for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
+                    config["configurable"].pop(key, None)
+                return None, config
+        command = self.run.kwargs.get("command")
+        return (_command(command) if command else self.run.kwargs.get("input")), config
+
+    def _config(self) -> RunnableConfig:
+        stored: Mapping[str, Any] = self.run.kwargs["config"]
+        config: RunnableConfig = {
+            **stored,  # type: ignore[typeddict-item]
+            "run_id": UUID(self.run.run_id),
+            "configurable": {**stored["configurable"], "__pregel_checkpointer": self._saver},
+            "metadata": {
+                **(stored.get("metadata") or {}),
+                "run_attempt": self.run.attempt,
+                "langgraph_version": LANGGRAPH_VERSION,
+                "langgraph_api_version": __version__,
+            },
+        }
+        config.setdefault("run_name", self.run.graph_id)
+        if callbacks := _tracers(self.run.kwargs.get("langsmith_tracer")):
+            config["callbacks"] = callbacks
+        return config
+
+
+async def _typed(stream: Any) -> AsyncIterator[Any]:
+    async for item in stream:
+        yield item
+
+
+def _command(command: Mapping[str, Any]) -> Command[Any]:
+    goto = command.get("goto")
+    targets = goto if isinstance(goto, list) else [goto] if goto else []
+    update = command.get("update")
+    if isinstance(update, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in update):
+        update = [(key, value) for key, value in update]
+    return Command(
+        update=update,
+        resume=command.get("resume"),
+        goto=[GraphSend(target["node"], target["input"]) if isinstance(target, Mapping) else target for target in targets],
+    )
+
+
+def _tracers(chosen: Mapping[str, Any] | None) -> list[Any]:
+    """LangSmith tracing into the project a client chose. Without that, LangChain follows the environment by itself."""
+    if not chosen:
+        return []
+    from langsmith.utils import tracing_is_enabled
+
+    if not tracing_is_enabled():
+        return []
+    from langchain_core.tracers import LangChainTracer
+
+    return [LangChainTracer(project_name=chosen.get("project_name"), example_id=chosen.get("example_id"))]

@@ -1,0 +1,157 @@
+"""Event loops for user code, each on a thread of its own, so that a blocking node cannot freeze the API.
+
+One loop serves all runs as long as it answers. A loop that does not (a node calls ``time.sleep`` in ``async def``) is passed
+over: new runs go to another loop, started if need be, and the log names the run, the node and the line that blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import sys
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+
+__all__ = ["RunnerLoops", "current_run"]
+
+log = structlog.get_logger("waystation.runs")
+
+BEAT_S = 0.05
+"""How often a loop shows that it is alive."""
+
+UNRESPONSIVE_S = 0.2
+"""Silence after which a loop gets no new runs."""
+
+STALL_S = 0.5
+"""Silence after which the log says what blocks the loop."""
+
+MAX_LOOPS = 32
+"""Loops started at most: past that, runs queue up behind the blocking ones."""
+
+STACK_LINES = 12
+"""Innermost frames of a blocking stack that the log shows."""
+
+current_run: contextvars.ContextVar[str | None] = contextvars.ContextVar("current_run", default=None)
+"""The run that the current task belongs to."""
+
+
+class _RunnerLoop:
+    """One loop on one thread."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.loop = uvloop.new_event_loop()
+        self.loop.set_task_factory(self._create_task)
+        self.beat = time.monotonic()
+        self.reported = False
+        self.load = 0
+        self._run_of: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
+        self.thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self.thread.start()
+
+    def silence(self) -> float:
+        """Seconds since the loop last showed that it is alive."""
+        return time.monotonic() - self.beat
+
+    def start(self, run_id: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `main()` as a task of run `run_id`. From any thread."""
+        self.load += 1
+        self.loop.call_soon_threadsafe(self._start, run_id, main)
+
+    def blocking(self) -> tuple[str | None, str | None, str]:
+        """What the loop is busy with: run id, task (LangGraph names a node's task after the node), stack."""
+        task = asyncio.current_task(self.loop)
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        stack = "".join(traceback.format_stack(frame)[-STACK_LINES:]) if frame else ""
+        return (self._run_of.get(task), task.get_name(), stack) if task else (None, None, stack)
+
+    def _start(self, run_id: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        context = contextvars.copy_context()
+        context.run(current_run.set, run_id)
+        task = self.loop.create_task(main(), context=context)
+        task.add_done_callback(self._done)
+
+    def _done(self, _task: asyncio.Task[None]) -> None:
+        self.load -= 1
+
+    def _create_task(
+        self, loop: asyncio.AbstractEventLoop, coro: Any, context: contextvars.Context | None = None, **kwargs: Any
+    ) -> asyncio.Task[Any]:
+        task = asyncio.Task(coro, loop=loop, context=context, **kwargs)
+        run_id = context.get(current_run) if context is not None else current_run.get()
+        if run_id is not None:
+            self._run_of[task] = run_id
+        return task
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self._beat()
+        self.loop.run_forever()
+        with contextlib.suppress(RuntimeError):
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+    def _beat(self) -> None:
+        self.beat = time.monotonic()
+        self.reported = False
+        self.loop.call_later(BEAT_S, self._beat)
+
+
+class RunnerLoops:
+    """The loops of one worker."""
+
+    def __init__(self) -> None:
+        self._loops: list[_RunnerLoop] = [_RunnerLoop("waystation-runner-0")]
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._watchdog = threading.Thread(target=self._watch, name="waystation-watchdog", daemon=True)
+        self._watchdog.start()
+
+    def start(self, run_id: str, main: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.AbstractEventLoop:
+        """Run `main()` on a loop that answers; returns that loop."""
+        runner = self._pick()
+        runner.start(run_id, main)
+        return runner.loop
+
+    def close(self) -> None:
+        """Stop all loops. A blocked one is left behind: its thread is a daemon."""
+        self._closing.set()
+        for runner in self._loops:
+            runner.loop.call_soon_threadsafe(runner.loop.stop)
+        for runner in self._loops:
+            runner.thread.join(timeout=0.5 if runner.silence() > UNRESPONSIVE_S else 5)
+        self._watchdog.join()
+
+    def _pick(self) -> _RunnerLoop:
+        with self._lock:
+            responsive = [runner for runner in self._loops if runner.silence() < UNRESPONSIVE_S]
+            if responsive:
+                return responsive[0]
+            if len(self._loops) < MAX_LOOPS:
+                self._loops.append(_RunnerLoop(f"waystation-runner-{len(self._loops)}"))
+                return self._loops[-1]
+            return min(self._loops, key=lambda runner: runner.load)
+
+    def _watch(self) -> None:
+        while not self._closing.wait(BEAT_S):
+            for runner in self._loops:
+                silence = runner.silence()
+                if silence > STALL_S and not runner.reported:
+                    runner.reported = True
+                    run_id, node, stack = runner.blocking()
+                    log.warning(
+                        "a node blocks its event loop",
+                        run_id=run_id,
+                        node=node,
+                        blocked_s=round(silence, 2),
+                        hint="call blocking code with asyncio.to_thread, or make the node a plain def",
+                        stack=stack,
+                    )

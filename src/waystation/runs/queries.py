@@ -1,0 +1,309 @@
+"""SQL of runs and of the thread columns that follow from them. Only `waystation.runs` uses it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Row,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+
+from waystation.auth.access import Access
+from waystation.storage.tables import runs, threads
+
+__all__ = [
+    "WIRE_COLUMNS",
+    "active_runs",
+    "cancelled_of",
+    "claim",
+    "delete_run",
+    "delete_thread",
+    "expired",
+    "find_run",
+    "find_thread",
+    "held_run",
+    "insert_run",
+    "insert_thread",
+    "list_runs",
+    "next_due_at",
+    "queue_figures",
+    "renew",
+    "runs_by_status",
+    "set_run",
+    "set_thread",
+]
+
+WIRE_COLUMNS = (
+    "run_id",
+    "thread_id",
+    "assistant_id",
+    "created_at",
+    "updated_at",
+    "status",
+    "metadata",
+    "kwargs",
+    "multitask_strategy",
+)
+"""Columns of the Run object (spec 5.3)."""
+
+_visible = runs.c.stop_action.is_distinct_from("rollback")
+"""A run being rolled back is as good as deleted: only its worker may still see it."""
+
+_INSERT_RUN = insert(runs)
+_INSERT_THREAD = insert(threads)
+
+_THREAD = select(
+    threads.c.thread_id,
+    threads.c.status,
+    threads.c.rest_status,
+    threads.c.metadata,
+    threads.c.config,
+    threads.c.interrupts,
+).where(threads.c.thread_id == bindparam("thread_id"))
+
+_ACTIVE = (
+    select(runs.c.run_id, runs.c.status, runs.c.worker_id, runs.c.stop_action)
+    .where(runs.c.thread_id == bindparam("thread_id"), runs.c.settled_at.is_(None))
+    .order_by(runs.c.created_at, runs.c.run_id)
+)
+
+
+def insert_run(conn: Connection, row: dict[str, Any]) -> None:
+    """Store a new run."""
+    conn.execute(_INSERT_RUN, row)
+
+
+def insert_thread(conn: Connection, row: dict[str, Any]) -> None:
+    """Store the thread that a run brings along."""
+    conn.execute(_INSERT_THREAD, row)
+
+
+def find_thread(conn: Connection, thread_id: str, access: Access) -> Row[Any] | None:
+    """What creating and settling runs needs of a thread, or None."""
+    return conn.execute(access.limit(_THREAD, threads.c.metadata), {"thread_id": thread_id}).first()
+
+
+def active_runs(conn: Connection, thread_id: str) -> list[Row[Any]]:
+    """The thread's runs that are not settled, in the order they will run."""
+    return list(conn.execute(_ACTIVE, {"thread_id": thread_id}))
+
+
+def set_run(conn: Connection, of_run: str, **values: Any) -> None:
+    """Overwrite columns of a run."""
+    conn.execute(_update(runs, runs.c.run_id, tuple(values)), {"of_id": of_run, **_prefixed(values)})
+
+
+def set_thread(conn: Connection, of_thread: str, **values: Any) -> None:
+    """Overwrite columns of a thread."""
+    conn.execute(_update(threads, threads.c.thread_id, tuple(values)), {"of_id": of_thread, **_prefixed(values)})
+
+
+@cache
+def _update(table: Table, key: Column[str], columns: tuple[str, ...]) -> Update:
+    """The update statement for these columns, built once for each combination that the lifecycle uses."""
+    return update(table).where(key == bindparam("of_id")).values({c: bindparam(f"new_{c}") for c in columns})
+
+
+def _prefixed(values: dict[str, Any]) -> dict[str, Any]:
+    return {f"new_{column}": value for column, value in values.items()}
+
+
+_DELETE_RUN = delete(runs).where(runs.c.run_id == bindparam("run_id"))
+_DELETE_THREAD = delete(threads).where(threads.c.thread_id == bindparam("thread_id"))
+
+
+def delete_run(conn: Connection, run_id: str) -> None:
+    """Remove a run's row."""
+    conn.execute(_DELETE_RUN, {"run_id": run_id})
+
+
+def delete_thread(conn: Connection, thread_id: str) -> None:
+    """Remove a thread with its runs and events."""
+    conn.execute(_DELETE_THREAD, {"thread_id": thread_id})
+
+
+_RUN_OF_THREAD = (
+    select(runs)
+    .join(threads, threads.c.thread_id == runs.c.thread_id)
+    .where(runs.c.run_id == bindparam("run_id"), runs.c.thread_id == bindparam("thread_id"), _visible)
+)
+
+
+def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Access) -> Row[Any] | None:
+    """A run of a thread (or, with None, of whichever thread); None when there is none that the caller may see."""
+    if thread_id is None:
+        statement = (
+            select(runs)
+            .join(threads, threads.c.thread_id == runs.c.thread_id)
+            .where(runs.c.run_id == bindparam("run_id"), _visible)
+        )
+        return conn.execute(access.limit(statement, threads.c.metadata), {"run_id": run_id}).first()
+    return conn.execute(
+        access.limit(_RUN_OF_THREAD, threads.c.metadata), {"run_id": run_id, "thread_id": thread_id}
+    ).first()
+
+
+def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[Any] | None:
+    """The run, if `worker_id` still holds it in this attempt."""
+    return conn.execute(_HELD, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt}).first()
+
+
+_HELD = select(
+    runs.c.run_id, runs.c.thread_id, runs.c.status, runs.c.stop_action, runs.c.stop_reason, runs.c.kwargs
+).where(
+    runs.c.run_id == bindparam("run_id"),
+    runs.c.worker_id == bindparam("worker_id"),
+    runs.c.attempt == bindparam("attempt"),
+)
+
+
+def list_runs(
+    conn: Connection,
+    thread_id: str,
+    access: Access,
+    *,
+    limit: int,
+    offset: int,
+    status: str | None,
+    columns: tuple[str, ...] = WIRE_COLUMNS,
+) -> list[Row[Any]]:
+    """A thread's runs, newest first."""
+    statement = (
+        select(*(runs.c[name] for name in columns))
+        .join(threads, threads.c.thread_id == runs.c.thread_id)
+        .where(runs.c.thread_id == thread_id, _visible)
+        .order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    if status is not None:
+        statement = statement.where(runs.c.status == status)
+    return list(conn.execute(access.limit(statement, threads.c.metadata)))
+
+
+def runs_by_status(conn: Connection, statuses: tuple[str, ...], access: Access) -> list[Row[Any]]:
+    """Ids of all runs in one of `statuses`, with their threads."""
+    statement = (
+        select(runs.c.run_id, runs.c.thread_id)
+        .join(threads, threads.c.thread_id == runs.c.thread_id)
+        .where(runs.c.status.in_(statuses), runs.c.settled_at.is_(None), _visible)
+    )
+    return list(conn.execute(access.limit(statement, threads.c.metadata)))
+
+
+def _next_due(earlier: Any, other: Any) -> Select[Any]:
+    """Pending runs that are due, whose thread no worker holds, and that are the first in line on their thread."""
+    held = exists().where(other.c.thread_id == runs.c.thread_id, other.c.settled_at.is_(None), other.c.worker_id.is_not(None))
+    queued = exists().where(
+        earlier.c.thread_id == runs.c.thread_id,
+        earlier.c.settled_at.is_(None),
+        earlier.c.status == "pending",
+        (earlier.c.created_at < runs.c.created_at)
+        | ((earlier.c.created_at == runs.c.created_at) & (earlier.c.run_id < runs.c.run_id)),
+    )
+    return (
+        select(runs.c.run_id)
+        .where(
+            literal_column("runs.status IN ('pending', 'running')"),
+            runs.c.status == "pending",
+            runs.c.created_at <= bindparam("now"),
+            ~held,
+            ~queued,
+        )
+        .order_by(runs.c.created_at, runs.c.run_id)
+        .limit(bindparam("limit"))
+    )
+
+
+_CLAIM = (
+    update(runs)
+    .where(runs.c.run_id.in_(_next_due(runs.alias("earlier"), runs.alias("other")).scalar_subquery()))
+    .values(
+        status="running",
+        worker_id=bindparam("by_worker"),
+        lease_expires_at=bindparam("until"),
+        attempt=runs.c.attempt + 1,
+        updated_at=bindparam("now"),
+        started_at=func.coalesce(runs.c.started_at, bindparam("now")),
+    )
+    .returning(*runs.c)
+)
+
+
+def claim(conn: Connection, worker_id: str, limit: int, now: int, until: int) -> list[Row[Any]]:
+    """Give at most `limit` due runs to a worker until `until`; at most one run of a thread is held at any time."""
+    rows = conn.execute(_CLAIM, {"by_worker": worker_id, "limit": limit, "now": now, "until": until}).all()
+    return sorted(rows, key=lambda row: (row.created_at, row.run_id))
+
+
+_NEXT_DUE_AT = select(func.min(runs.c.created_at)).where(
+    literal_column("status IN ('pending', 'running')"), runs.c.status == "pending", runs.c.created_at > bindparam("now")
+)
+
+
+def next_due_at(conn: Connection, now: int) -> int | None:
+    """When the earliest run that is scheduled for later is due."""
+    due: int | None = conn.execute(_NEXT_DUE_AT, {"now": now}).scalar()
+    return due
+
+
+_RENEW = (
+    update(runs)
+    .where(runs.c.worker_id == bindparam("by_worker"), literal_column("runs.worker_id IS NOT NULL"))
+    .values(lease_expires_at=bindparam("until"))
+)
+
+
+def renew(conn: Connection, worker_id: str, until: int) -> None:
+    """Extend the leases of everything a worker holds."""
+    conn.execute(_RENEW, {"by_worker": worker_id, "until": until})
+
+
+_CANCELLED = select(runs.c.run_id).where(
+    runs.c.worker_id == bindparam("worker_id"),
+    literal_column("runs.worker_id IS NOT NULL"),
+    runs.c.stop_action.is_not(None),
+)
+
+
+def cancelled_of(conn: Connection, worker_id: str) -> list[str]:
+    """Ids of the cancelled runs that a worker holds."""
+    return [row.run_id for row in conn.execute(_CANCELLED, {"worker_id": worker_id})]
+
+
+_EXPIRED = select(runs).where(
+    literal_column("runs.worker_id IS NOT NULL"), runs.c.lease_expires_at < bindparam("now")
+)
+
+
+def expired(conn: Connection, now: int) -> list[Row[Any]]:
+    """Runs whose worker has not renewed its lease in time."""
+    return list(conn.execute(_EXPIRED, {"now": now}))
+
+
+_WAITING = select(runs.c.created_at, runs.c.thread_id).where(
+    literal_column("status IN ('pending', 'running')"), runs.c.status == "pending", runs.c.created_at <= bindparam("now")
+)
+_RUNNING_COUNT = select(func.count()).where(
+    literal_column("status IN ('pending', 'running')"), runs.c.status == "running"
+)
+
+
+def queue_figures(conn: Connection, now: int) -> tuple[list[Row[Any]], int]:
+    """Creation time and thread of every due pending run; how many run."""
+    waiting = list(conn.execute(_WAITING, {"now": now}))
+    return waiting, conn.execute(_RUNNING_COUNT).scalar_one()

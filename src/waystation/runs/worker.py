@@ -1,0 +1,381 @@
+"""The worker: takes runs from the queue, executes them on runner loops, and settles them.
+
+Nothing polls on the hot path: creating a run offers it to this worker inside the same transaction, and settling one looks for
+the next. A slow safety net renews leases, takes over runs of dead workers and catches wake-ups that got lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+from uuid_utils import uuid4
+
+from waystation.config import Config
+from waystation.errors import Unavailable
+from waystation.graphs import Graphs
+from waystation.observability.figures import WorkerFigures
+from waystation.runs import lifecycle
+from waystation.runs.execution import Ending, Execution
+from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
+from waystation.runs.loops import RunnerLoops
+from waystation.storage.checkpoints import Saver
+from waystation.storage.database import Database
+from waystation.store import Store
+from waystation.streams import queries as event_queries
+from waystation.streams.bus import MemoryBus
+from waystation.streams.events import Positions, RunEnd
+from waystation.streams.log import RunLog
+from waystation.timestamps import MICROSECONDS, now_us
+
+__all__ = ["Worker"]
+
+log = structlog.get_logger("waystation.runs")
+
+LEASE_S = 30
+"""How long a run belongs to a worker without a renewal. A dead worker's runs are taken over after this."""
+
+SAFETY_NET_S = 5
+"""How often leases are renewed, expired ones taken over, and the queue looked at without a wake-up."""
+
+ABANDON_S = 10
+"""How long a cancelled run may take to stop before it is settled without it: a blocking node cannot be interrupted."""
+
+REMEMBERED_STOPS = 1024
+"""Stop signals kept for runs that are just being handed to this worker."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A run that this worker executes."""
+
+    run: Claimed
+    task: asyncio.Task[None] | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    stop_asked_at: float | None = None
+    hand_back: bool = False
+    abandoned: bool = False
+
+
+class Worker:
+    """Executes runs in this process, `jobs` at a time. All methods may be called from any thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        db: Database,
+        graphs: Graphs,
+        store: Store,
+        saver: Saver,
+        bus: MemoryBus,
+        positions: Positions,
+    ) -> None:
+        self.worker_id = str(uuid4())
+        self.jobs = config.jobs_per_worker
+        self._config = config
+        self._db = db
+        self._graphs = graphs
+        self._store = store
+        self._saver = saver
+        self._bus = bus
+        self._positions = positions
+        self._loops = RunnerLoops()
+        self._running: dict[str, _Running] = {}
+        self._reserved = 0
+        self._may_have_more = True
+        self._stops: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closing = False
+        self._safety_net: asyncio.Task[None] | None = None
+        self._due_timer: asyncio.TimerHandle | None = None
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._errands: set[asyncio.Future[None]] = set()
+
+    # --- life
+
+    async def start(self) -> None:
+        """Take over what a former process of this database left behind, and begin to work."""
+        self._home = asyncio.get_running_loop()
+        await self._take_over(everything=True)
+        await self.fill()
+        self._safety_net = asyncio.create_task(self._watch_over(), name="waystation-safety-net")
+
+    async def close(self, grace_s: float) -> None:
+        """Stop claiming, give runs `grace_s` seconds to finish, and hand the rest back to the queue."""
+        self._closing = True
+        if self._safety_net is not None:
+            self._safety_net.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._safety_net
+        if self._due_timer is not None:
+            self._due_timer.cancel()
+        until = time.monotonic() + grace_s
+        while self._running and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        for running in list(self._running.values()):
+            running.hand_back = True
+            self._cancel(running)
+        until = time.monotonic() + 5
+        while self._running and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        for running in list(self._running.values()):
+            log.warning("a run does not stop; handing it back all the same", run_id=running.run.run_id)
+            with contextlib.suppress(LeaseLost):
+                await self._db.write(lifecycle.requeue, running.run, now_us())
+        await asyncio.to_thread(self._loops.close)
+
+    def figures(self) -> WorkerFigures:
+        """How many runs this worker executes, and could."""
+        active = len(self._running)
+        return WorkerFigures(max=self.jobs, active=active, available=max(0, self.jobs - active))
+
+    # --- taking work
+
+    def reserve(self) -> Claim | None:
+        """Offer a free slot to a run that is being created; pass it on to `accept` or `release`. None when there is none."""
+        with self._lock:
+            if self._closing or len(self._running) + self._reserved >= self.jobs:
+                return None
+            self._reserved += 1
+        return self._claim()
+
+    def release(self) -> None:
+        """Give back a slot that the run did not need."""
+        with self._lock:
+            self._reserved -= 1
+
+    def accept(self, run: Claimed) -> None:
+        """Execute a run that was claimed with a reserved slot."""
+        with self._lock:
+            self._reserved -= 1
+            running = self._running[run.run_id] = _Running(run)
+            stop = self._stops.pop(run.run_id, None)
+        if stop is not None:
+            running.stop_asked_at = stop
+        self._launch(running)
+
+    async def fill(self) -> None:
+        """Claim as many due runs as there are free slots."""
+        with self._lock:
+            free = self.jobs - len(self._running) - self._reserved
+            if self._closing or free <= 0:
+                self._may_have_more = True
+                return
+            self._reserved += free
+            self._may_have_more = False
+        claimed: list[Claimed] = []
+        try:
+            claimed = await self._db.write(lifecycle.claim, self._claim(), free, now_us())
+        finally:
+            with self._lock:
+                self._reserved -= free - len(claimed)
+                if len(claimed) == free:
+                    self._may_have_more = True
+        for run in claimed:
+            self.accept(run)
+
+    def wake(self) -> None:
+        """There may be a run to claim. Called after a commit that put one into the queue."""
+        with self._lock:
+            self._may_have_more = True
+        self._at_home(self.fill)
+
+    def wake_at(self, due_us: int) -> None:
+        """There will be a run to claim at `due_us` (microseconds since the epoch)."""
+        if self._home is not None:
+            self._home.call_soon_threadsafe(self._set_due_timer, due_us)
+
+    def stop(self, run_ids: Sequence[str]) -> None:
+        """These runs were cancelled: stop executing them. Called after the commit that cancelled them."""
+        for run_id in run_ids:
+            with self._lock:
+                running = self._running.get(run_id)
+                if running is None:
+                    self._stops[run_id] = time.monotonic()
+                    if len(self._stops) > REMEMBERED_STOPS:
+                        self._stops.popitem(last=False)
+                    continue
+                running.stop_asked_at = running.stop_asked_at or time.monotonic()
+            self._cancel(running)
+
+    # --- executing
+
+    def _claim(self) -> Claim:
+        return Claim(self.worker_id, now_us() + LEASE_S * MICROSECONDS)
+
+    def _launch(self, running: _Running) -> None:
+        running.loop = self._loops.start(running.run.run_id, partial(self._work, running))
+
+    def _cancel(self, running: _Running) -> None:
+        """Cancel the run's task, on its own loop; before the task exists `_work` sees that it is to stop."""
+        if running.loop is not None:
+
+            def cancel() -> None:
+                if running.task is not None:
+                    running.task.cancel()
+
+            running.loop.call_soon_threadsafe(cancel)
+
+    async def _work(self, running: _Running) -> None:
+        """One attempt of one run, from start to settled. On a runner loop."""
+        running.task = asyncio.current_task()
+        run = running.run
+        with structlog.contextvars.bound_contextvars(run_id=run.run_id, thread_id=run.thread_id):
+            try:
+                await self._attempt(running)
+            except LeaseLost:
+                log.warning("lost the lease of a run; its result is dropped", attempt=run.attempt)
+            except Unavailable:
+                log.warning("the database closed under a run; it resumes at the next start")
+            except Exception:
+                log.exception("could not settle a run; its lease will expire and it will be tried again")
+            finally:
+                self._forget(running)
+        if self._may_have_more and not self._closing:
+            try:
+                await self.fill()
+            except Unavailable:
+                log.debug("the database closed while looking for the next run")
+
+    async def _attempt(self, running: _Running) -> None:
+        run = running.run
+        events = RunLog(
+            self._bus,
+            self._db,
+            self._positions,
+            run.thread_id,
+            run.run_id,
+            resumable=bool(run.kwargs.get("resumable")),
+        )
+        guard = partial(lifecycle.require_lease, run_id=run.run_id, worker_id=run.claim.worker_id, attempt=run.attempt)
+        durable = run.kwargs["durability"]
+        saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
+        execution = Execution(run, self._graphs, self._store, saver, events, self._config.job_timeout_s)
+        try:
+            ending = await self._ending(running, execution, events)
+        except asyncio.CancelledError:
+            if running.stop_asked_at is None:
+                await self._hand_back(running, events)
+                return
+            _uncancel()
+            ending = await execution.ended("stopped", None)
+        await events.flush()
+        settled = await self._db.write(lifecycle.settle, run, ending.outcome, now_us())
+        events.end(RunEnd(settled.status, ending.result))
+        if settled.more:
+            self._may_have_more = True
+
+    async def _ending(self, running: _Running, execution: Execution, events: RunLog) -> Ending:
+        run = running.run
+        if running.stop_asked_at is not None:
+            raise asyncio.CancelledError
+        if run.attempt > 1:
+            if run.kwargs.get("resumable"):
+                last = await self._db.read(event_queries.last_position, run.thread_id)
+                self._positions.advance_past(last or 0)
+            if run.attempt > self._config.job_max_retries:
+                error = RuntimeError(f"The run was given up after {run.attempt - 1} attempts that did not finish.")
+                events.emit("error", {"error": "RuntimeError", "message": str(error)})
+                return await execution.ended("error", error)
+        return await execution.attempt()
+
+    async def _hand_back(self, running: _Running, events: RunLog) -> None:
+        """The process is shutting down: the run goes back to the queue and resumes elsewhere from its last checkpoint."""
+        _uncancel()
+        await events.flush()
+        status = await self._db.write(lifecycle.requeue, running.run, now_us())
+        events.end(RunEnd(status))
+
+    def _forget(self, running: _Running) -> None:
+        with self._lock:
+            if self._running.get(running.run.run_id) is running:
+                del self._running[running.run.run_id]
+
+    # --- the safety net
+
+    async def _watch_over(self) -> None:
+        while True:
+            await asyncio.sleep(SAFETY_NET_S)
+            try:
+                await self._db.write(lifecycle.renew, self._claim())
+                await self._take_over(everything=False)
+                await self._stop_cancelled()
+                await self._abandon_stuck()
+                await self.fill()
+                due = await self._db.read(lifecycle.next_due_at, now_us())
+                if due is not None:
+                    self._set_due_timer(due)
+            except Exception:
+                log.exception("the safety net failed; it tries again", every_s=SAFETY_NET_S)
+
+    async def _take_over(self, *, everything: bool) -> None:
+        """Requeue runs of dead workers; at start of the only process on a database that means all that are held."""
+        now = now_us()
+        requeued, to_settle = await self._db.write(
+            lifecycle.take_over_expired, self._claim(), now, everything=everything and self._db.dialect == "sqlite"
+        )
+        if requeued:
+            log.info("took over runs of a process that died", runs=len(requeued))
+        for run in to_settle:
+            with self._lock:
+                self._stops[run.run_id] = time.monotonic()
+                self._reserved += 1
+            self.accept(run)
+
+    async def _stop_cancelled(self) -> None:
+        """Stop runs whose cancellation was committed but whose signal did not arrive."""
+        cancelled = await self._db.read(lifecycle.cancelled_of, self.worker_id)
+        self.stop([run_id for run_id in cancelled if run_id in self._running])
+
+    async def _abandon_stuck(self) -> None:
+        """Settle cancelled runs whose task does not stop. A new attempt number shuts the old task out of the database."""
+        for running in list(self._running.values()):
+            asked = running.stop_asked_at
+            if asked is None or running.abandoned or time.monotonic() - asked < ABANDON_S:
+                continue
+            running.abandoned = True
+            log.warning("a cancelled run does not stop; settling it without it", run_id=running.run.run_id)
+            with contextlib.suppress(LeaseLost):
+                run = await self._db.write(lifecycle.fence, running.run, self._claim())
+                self._forget(running)
+                with self._lock:
+                    self._reserved += 1
+                    self._stops[run.run_id] = asked
+                self.accept(run)
+
+    # --- plumbing
+
+    def _set_due_timer(self, due_us: int) -> None:
+        assert self._home is not None
+        delay = max(0.0, (due_us - now_us()) / MICROSECONDS)
+        when = self._home.time() + delay
+        if self._due_timer is not None and not self._due_timer.cancelled():
+            if self._home.time() < self._due_timer.when() <= when:
+                return
+            self._due_timer.cancel()
+        self._due_timer = self._home.call_at(when, self.wake)
+
+    def _at_home(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._home is not None and not self._home.is_closed():
+            self._home.call_soon_threadsafe(self._spawn, main)
+
+    def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.ensure_future(main())
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+
+def _uncancel() -> None:
+    """The cancellation has been dealt with: what follows (settling) must be able to wait."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+

@@ -1,0 +1,100 @@
+"""JSON containment in SQL, on both dialects (spec 1.4).
+
+A wanted structure is contained when every key of its objects is present with a value that contains the wanted one, when
+each element of its arrays is contained in some element of the other array, and when scalars are equal. Numbers are equal
+by value (``1`` and ``1.0``); no number equals a string or a boolean; ``null`` equals only ``null``. That is what
+PostgreSQL's ``@>`` does; SQLite gets a function of the same meaning.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.types import Boolean
+
+from waystation.encoding import decode
+
+__all__ = ["contained", "contains", "register", "unindexed"]
+
+
+class json_contains(GenericFunction[bool]):
+    """``json_contains(column, needle)``: whether the JSON in `column` contains the JSON text `needle`."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(json_contains, "postgresql")
+def _postgresql_contains(element: json_contains, compiler: SQLCompiler, **kw: Any) -> str:
+    column, needle = element.clauses
+    return f"{compiler.process(column, **kw)} @> CAST({compiler.process(needle, **kw)} AS JSONB)"
+
+
+class unindexed(GenericFunction[Any]):
+    """``unindexed(column)``: the column's value, where looking it up in an index would be the wrong plan.
+
+    SQLite keeps no statistics here and takes every equality for selective; PostgreSQL knows better by itself.
+    """
+
+    inherit_cache = True
+
+
+@compiles(unindexed)
+def _plain(element: unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(unindexed, "sqlite")
+def _sqlite_unindexed(element: unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    return "+" + compiler.process(element.clauses, **kw)
+
+
+def contains(column: ColumnElement[Any], needle: str | bytes) -> ColumnElement[bool]:
+    """The condition that the JSON in `column` contains `needle`, a JSON text; never true where `column` is NULL."""
+    text = needle.decode() if isinstance(needle, bytes) else needle
+    return json_contains(column, bindparam(None, text, type_=Text, unique=True))
+
+
+def contained(needle: Any, haystack: Any) -> bool:
+    """Whether the decoded JSON value `haystack` contains the decoded `needle`."""
+    if isinstance(needle, dict):
+        return isinstance(haystack, dict) and all(
+            key in haystack and contained(value, haystack[key]) for key, value in needle.items()
+        )
+    if isinstance(needle, list):
+        return isinstance(haystack, list) and all(any(contained(item, other) for other in haystack) for item in needle)
+    if isinstance(needle, bool) or isinstance(haystack, bool):
+        return needle is haystack
+    return bool(needle == haystack)
+
+
+def register(connection: sqlite3.Connection) -> None:
+    """Give a SQLite connection the functions that the statements of this module and of the features rely on."""
+    connection.create_function("json_contains", 2, _Contains(), deterministic=True)
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+class _Contains:
+    """`contained` on JSON text. A statement asks for one needle row after row, so the last one is kept decoded."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._needle: Any = None
+
+    def __call__(self, haystack: str | None, needle: str) -> bool:
+        if haystack is None:
+            return False
+        if needle != self._text:
+            self._needle = decode(needle)
+            self._text = needle
+        return contained(self._needle, decode(haystack))
+
+
+def _lower(text: Any) -> Any:
+    """Unlike SQLite's own, not only for ASCII: as on PostgreSQL."""
+    return text.lower() if isinstance(text, str) else text

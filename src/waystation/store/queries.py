@@ -1,0 +1,224 @@
+"""The SQL of the store. Namespaces come and go in their stored form (`waystation.store.namespaces`).
+
+An item is there until it expires; sweeping only frees its space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Float,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    not_,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+
+from waystation.auth.access import Access
+from waystation.storage.json_sql import EncodedJson, JsonSql, json_sql
+from waystation.storage.tables import store_items
+from waystation.store.filters import Condition, InvalidFilter, where
+from waystation.store.namespaces import subtree_end
+
+__all__ = [
+    "Expiry",
+    "ItemRow",
+    "delete_items",
+    "get_item",
+    "list_namespaces",
+    "put_items",
+    "search_items",
+    "sweep",
+    "touch_items",
+]
+
+
+class ItemRow(NamedTuple):
+    """An item as stored; times are microseconds since the epoch."""
+
+    namespace: str
+    key: str
+    value: dict[str, Any]
+    created_at: int
+    updated_at: int
+    ttl_minutes: float | None
+
+
+class Expiry(NamedTuple):
+    """When an item expires, in microseconds since the epoch."""
+
+    namespace: str
+    key: str
+    expires_at: int
+
+
+_i = store_items.c
+_COLUMNS = (_i.namespace, _i.key, _i.value, _i.created_at, _i.updated_at, _i.ttl_minutes)
+
+_ALIVE = or_(_i.expires_at.is_(None), _i.expires_at > bindparam("now", type_=BigInteger))
+_BELOW = and_(_i.namespace >= bindparam("start", type_=Text), _i.namespace < bindparam("end", type_=Text))
+_FROM = _i.namespace >= bindparam("start", type_=Text)
+_THIS = and_(_i.namespace == bindparam("in_namespace", type_=Text), _i.key == bindparam("with_key", type_=Text))
+
+_GET = select(*_COLUMNS).where(_THIS, _ALIVE)
+
+_SEARCH = (
+    select(*_COLUMNS)
+    .where(_ALIVE)
+    .order_by(_i.updated_at.desc(), _i.namespace, _i.key)
+    .limit(bindparam("limit", type_=Integer))
+    .offset(bindparam("offset", type_=Integer))
+)
+_SEARCH_BELOW = _SEARCH.where(_BELOW)
+
+_NAMESPACES = (
+    select(_i.namespace).distinct().where(_FROM, _ALIVE).order_by(_i.namespace).limit(bindparam("limit", type_=Integer))
+)
+_NAMESPACES_BELOW = _NAMESPACES.where(_BELOW)
+
+_PUT = text(
+    """
+    INSERT INTO store_items (namespace, key, value, created_at, updated_at, ttl_minutes, expires_at)
+    VALUES (:namespace, :key, :value, :now, :now, :ttl_minutes, :expires_at)
+    ON CONFLICT (namespace, key) DO UPDATE SET
+        value = excluded.value,
+        created_at = CASE WHEN store_items.expires_at <= excluded.created_at
+            THEN excluded.created_at ELSE store_items.created_at END,
+        updated_at = excluded.updated_at,
+        ttl_minutes = excluded.ttl_minutes,
+        expires_at = excluded.expires_at
+    """
+).bindparams(
+    bindparam("namespace", type_=Text),
+    bindparam("key", type_=Text),
+    bindparam("value", type_=EncodedJson),
+    bindparam("now", type_=BigInteger),
+    bindparam("ttl_minutes", type_=Float),
+    bindparam("expires_at", type_=BigInteger),
+)
+"""One text for both dialects, whose `insert` constructs differ. An expired item counts as absent: it is created anew."""
+
+_DELETE = delete(store_items).where(_THIS)
+
+_TOUCH = (
+    update(store_items)
+    .where(_THIS, _i.ttl_minutes.is_not(None), _i.expires_at < bindparam("until", type_=BigInteger))
+    .values(expires_at=bindparam("until", type_=BigInteger))
+)
+
+_SWEEP = delete(store_items).where(
+    tuple_(_i.namespace, _i.key).in_(
+        select(_i.namespace, _i.key)
+        .where(_i.expires_at <= bindparam("now", type_=BigInteger))
+        .order_by(_i.expires_at)
+        .limit(bindparam("limit", type_=Integer))
+    )
+)
+
+
+def get_item(conn: Connection, namespace: str, key: str, now: int, access: Access) -> ItemRow | None:
+    """The item, unless there is none or it has expired."""
+    row = conn.execute(
+        access.limit(_GET, _i.value), {"in_namespace": namespace, "with_key": key, "now": now}
+    ).one_or_none()
+    return None if row is None else ItemRow._make(row)
+
+
+def search_items(
+    conn: Connection,
+    prefix: str,
+    conditions: Sequence[Condition],
+    limit: int,
+    offset: int,
+    now: int,
+    access: Access,
+) -> list[ItemRow]:
+    """The items at or below the namespace `prefix` that meet all `conditions`, the latest update first.
+
+    Raises InvalidFilter if a value that is to be ordered is not a number.
+    """
+    statement = _SEARCH_BELOW if prefix else _SEARCH
+    parameters: dict[str, Any] = {"now": now, "limit": limit, "offset": offset}
+    if prefix:
+        parameters |= {"start": prefix, "end": subtree_end(prefix)}
+    statement = access.limit(statement, _i.value)
+    if conditions:
+        json = json_sql(conn.dialect.name)
+        _require_numbers(conn, json, statement, conditions, parameters)
+        statement = statement.where(*(_condition(json, condition) for condition in conditions))
+    return [ItemRow._make(row) for row in conn.execute(statement, parameters)]
+
+
+def list_namespaces(
+    conn: Connection, start: str, end: str | None, limit: int, now: int, access: Access
+) -> list[str]:
+    """The first `limit` namespaces that hold items, in order, from `start` on and before `end`."""
+    statement = _NAMESPACES if end is None else _NAMESPACES_BELOW
+    parameters = {"now": now, "limit": limit, "start": start, "end": end}
+    return list(conn.execute(access.limit(statement, _i.value), parameters).scalars())
+
+
+def put_items(conn: Connection, items: Sequence[dict[str, Any]], now: int) -> None:
+    """Store each item: ``namespace``, ``key``, ``value`` (JSON text), ``ttl_minutes``, ``expires_at``."""
+    conn.execute(_PUT, [{**item, "now": now} for item in items])
+
+
+def delete_items(conn: Connection, items: Sequence[tuple[str, str]], access: Access) -> None:
+    """Delete the items, given as namespace and key, as far as they exist."""
+    parameters = [{"in_namespace": namespace, "with_key": key} for namespace, key in items]
+    conn.execute(access.limit(_DELETE, _i.value), parameters)
+
+
+def touch_items(conn: Connection, items: Sequence[Expiry]) -> None:
+    """Let the items live longer; items that have no time to live, or are gone, stay as they are."""
+    conn.execute(
+        _TOUCH, [{"in_namespace": item.namespace, "with_key": item.key, "until": item.expires_at} for item in items]
+    )
+
+
+def sweep(conn: Connection, now: int, limit: int) -> int:
+    """Delete at most `limit` expired items, the longest expired first; returns how many."""
+    return conn.execute(_SWEEP, {"now": now, "limit": limit}).rowcount
+
+
+_ORDERS = frozenset({"gt", "gte", "lt", "lte"})
+
+
+def _require_numbers(
+    conn: Connection, json: JsonSql, statement: Any, conditions: Sequence[Condition], parameters: dict[str, Any]
+) -> None:
+    """Fail if an item that meets the other conditions holds something else than a number where one is compared."""
+    others = [_condition(json, condition) for condition in conditions if condition.test not in _ORDERS]
+    for path in {condition.path for condition in conditions if condition.test in _ORDERS}:
+        wrong = not_(or_(json.is_number(_i.value, path), json.equals(_i.value, path, None)))
+        query = statement.where(wrong, *others)
+        found = conn.execute(query, {**parameters, "limit": 1, "offset": 0}).first()
+        if found is not None:
+            raise InvalidFilter(f"The filter compares numbers, but {where(path)!r} of the item {found.key!r} is not one.")
+
+
+def _condition(json: JsonSql, condition: Condition) -> ColumnElement[bool]:
+    path, test, operand = condition
+    match test:
+        case "equal":
+            return json.equals(_i.value, path, operand)
+        case "unequal":
+            return not_(json.equals(_i.value, path, operand))
+        case "object":
+            return json.is_object(_i.value, path)
+        case "array":
+            return json.is_array(_i.value, path, operand)
+        case "gt" | "gte" | "lt" | "lte":
+            return json.ordered(_i.value, path, test, operand)

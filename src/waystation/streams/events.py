@@ -1,0 +1,83 @@
+"""What travels on a thread's event log.
+
+Every event has a *position*: an integer that strictly increases along its thread, made of the millisecond it was published
+in and a counter. On the wire it is the SSE id ``<ms>-<counter>`` (spec 8.6); ordering, de-duplication and replay all use it.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass
+
+__all__ = ["BEGINNING", "Event", "Positions", "RunEnd", "event_id", "parse_event_id"]
+
+_COUNTER_BITS = 20
+_COUNTER_MASK = (1 << _COUNTER_BITS) - 1
+_EVENT_ID = re.compile(r"(\d{1,13})(?:-(\d{1,7}|\*))?")
+
+BEGINNING = -1
+"""The position before every event."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """The last word on a run, published once its final state is committed."""
+
+    status: str
+    """The run's final status, ``rollback`` for a run that was deleted, or ``pending`` for one that will be tried again."""
+    result: bytes | None = None
+    """What a waiting client gets: JSON, or None when the run produced nothing (spec 6.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a thread."""
+
+    position: int
+    thread_id: str
+    run_id: str | None
+    name: str
+    """The SSE event name, e.g. ``values`` or ``updates|sub:<task_id>``; empty for a `RunEnd`."""
+    data: bytes
+    """JSON."""
+    resumable: bool = False
+    """Whether the event is kept for replay, so that its id is shown to clients of the run stream."""
+    end: RunEnd | None = None
+
+
+class Positions:
+    """Hands out positions: strictly increasing within this process, and never behind the clock."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> int:
+        now = int(time.time() * 1000) << _COUNTER_BITS
+        with self._lock:
+            self._last = max(self._last + 1, now)
+            return self._last
+
+    def advance_past(self, position: int) -> None:
+        """Never hand out `position` or anything before it: a thread's log may be ahead of this machine's clock."""
+        with self._lock:
+            self._last = max(self._last, position)
+
+
+def event_id(position: int) -> str:
+    """The SSE id of `position`."""
+    return f"{position >> _COUNTER_BITS}-{position & _COUNTER_MASK}"
+
+
+def parse_event_id(text: str) -> int | None:
+    """The position that `text` names: ``<ms>-<counter>``; ``<ms>`` and ``<ms>-*`` name the last possible of that
+    millisecond. None when it is none of these."""
+    match = _EVENT_ID.fullmatch(text)
+    if match is None:
+        return None
+    milliseconds, counter = int(match[1]), match[2]
+    if counter is None or counter == "*":
+        return (milliseconds << _COUNTER_BITS) | _COUNTER_MASK
+    return (milliseconds << _COUNTER_BITS) | min(int(counter), _COUNTER_MASK)

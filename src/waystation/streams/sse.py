@@ -1,0 +1,31 @@
+"""Server-sent events as the reference frames them (spec 8.1): CRLF, one data line, the id last."""
+
+from __future__ import annotations
+
+from waystation.streams.events import Event, event_id
+
+__all__ = ["HEADERS", "HEARTBEAT", "frame", "raw_frame"]
+
+HEARTBEAT = b": heartbeat\r\n\r\n"
+
+HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+}
+
+
+def frame(event: Event, *, with_id: bool) -> bytes:
+    """`event` as bytes for the wire."""
+    if with_id:
+        return b"event: %b\r\ndata: %b\r\nid: %b\r\n\r\n" % (
+            event.name.encode(),
+            event.data,
+            event_id(event.position).encode(),
+        )
+    return b"event: %b\r\ndata: %b\r\n\r\n" % (event.name.encode(), event.data)
+
+
+def raw_frame(name: str, data: bytes) -> bytes:
+    """An event that is not part of any log, e.g. the error of a stream that cannot begin."""
+    return b"event: %b\r\ndata: %b\r\n\r\n" % (name.encode(), data)

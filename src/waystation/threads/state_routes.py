@@ -1,0 +1,117 @@
+"""The routes of thread state and history (spec 4.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from waystation.errors import UnprocessableInput
+from waystation.http.bodies import read_body, require_uuid
+from waystation.http.configurable import server_configurable
+from waystation.http.openapi import operation
+from waystation.http.responses import access_of, json_response
+from waystation.threads.history import history
+from waystation.threads.state import get_state, update_state
+from waystation.threads.state_models import StateAtCheckpoint, StateSearch, StateUpdate
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Threads"])
+
+DEFAULT_LIMIT = 10
+MAX_LIMIT = 1000
+
+_STATE = {"$ref": "#/components/schemas/ThreadState"}
+_STATES = {"type": "array", "items": _STATE}
+
+
+@router.get("/threads/{thread_id}/state", **operation("Get the newest state of a thread", answer=_STATE))
+async def get_newest_state(request: Request, thread_id: str) -> Response:
+    thread_id = require_uuid(thread_id, "thread_id")
+    return await _state(request, thread_id, None, _wants_subgraphs(request))
+
+
+@router.get(
+    "/threads/{thread_id}/state/{checkpoint_id}", **operation("Get the state at a checkpoint by its id", answer=_STATE)
+)
+async def get_state_by_id(request: Request, thread_id: str, checkpoint_id: str) -> Response:
+    thread_id = require_uuid(thread_id, "thread_id")
+    checkpoint = {"checkpoint_id": require_uuid(checkpoint_id, "checkpoint_id")}
+    return await _state(request, thread_id, checkpoint, _wants_subgraphs(request))
+
+
+@router.post(
+    "/threads/{thread_id}/state/checkpoint",
+    **operation("Get the state at a checkpoint, also of a subgraph", body=StateAtCheckpoint, answer=_STATE),
+)
+async def get_state_at_checkpoint(request: Request, thread_id: str) -> Response:
+    thread_id = require_uuid(thread_id, "thread_id")
+    body = await read_body(request, StateAtCheckpoint)
+    return await _state(request, thread_id, body.checkpoint.model_dump(), bool(body.subgraphs))
+
+
+@router.post(
+    "/threads/{thread_id}/state", **operation("Update the state of a thread", body=StateUpdate, answer={"type": "object"})
+)
+async def post_state(request: Request, thread_id: str) -> Response:
+    thread_id = require_uuid(thread_id, "thread_id")
+    body = await read_body(request, StateUpdate)
+    server = request.app.state.server
+    return json_response(
+        await update_state(server, access_of(request), thread_id, body.model_dump(), server_configurable(request))
+    )
+
+
+@router.get("/threads/{thread_id}/history", **operation("List past states of a thread", answer=_STATES))
+async def get_history(request: Request, thread_id: str) -> Response:
+    thread_id = require_uuid(thread_id, "thread_id")
+    query = request.query_params
+    before = query.get("before")
+    bound = {"checkpoint_id": require_uuid(before, "before")} if before else None
+    return await _history(request, thread_id, limit=_limit(query.get("limit")), before=bound)
+
+
+@router.post(
+    "/threads/{thread_id}/history",
+    **operation("List past states of a thread, filtered or of a subgraph", body=StateSearch, answer=_STATES),
+)
+async def post_history(request: Request, thread_id: str) -> Response:
+    thread_id = require_uuid(thread_id, "thread_id")
+    body = (await read_body(request, StateSearch)).model_dump()
+    return await _history(
+        request,
+        thread_id,
+        limit=body["limit"],
+        before=body["before"],
+        metadata=body["metadata"],
+        checkpoint=body["checkpoint"],
+    )
+
+
+async def _state(
+    request: Request, thread_id: str, checkpoint: dict[str, Any] | None, subgraphs: bool
+) -> Response:
+    server = request.app.state.server
+    return json_response(
+        await get_state(server, access_of(request), thread_id, checkpoint, subgraphs, server_configurable(request))
+    )
+
+
+async def _history(request: Request, thread_id: str, **search: Any) -> Response:
+    server = request.app.state.server
+    return json_response(
+        await history(server, access_of(request), thread_id, configurable=server_configurable(request), **search)
+    )
+
+
+def _wants_subgraphs(request: Request) -> bool:
+    return request.query_params.get("subgraphs") in ("true", "True")
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    if not text.isascii() or not text.isdecimal() or int(text) > MAX_LIMIT:
+        raise UnprocessableInput(f"Invalid limit {text!r}: it must be an integer from 0 to {MAX_LIMIT}.")
+    return int(text)
