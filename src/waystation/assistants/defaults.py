@@ -27,9 +27,7 @@ def assistant_id_for_graph(graph_id: str) -> str:
     return str(uuid5(NAMESPACE, graph_id))
 
 
-def install(
-    conn: Connection, graphs: Graphs, now: int, configs: Mapping[str, Mapping[str, Any]] | None = None
-) -> None:
+def install(conn: Connection, graphs: Graphs, now: int, configs: Mapping[str, Mapping[str, Any]] | None = None) -> None:
     """Create the missing assistants of `graphs`, and carry a changed name or description into the existing ones.
 
     `configs` are default configs by graph id. An assistant is only changed to a name and description that none of its

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from waystation.assistants.configuration import replaced
@@ -58,7 +58,7 @@ class Patch:
     context: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] | None = None
 
-    def applied_to(self, row: RowMapping) -> Content:
+    def applied_to(self, row: Mapping[str, Any]) -> Content:
         """Raises BadInput when both config.configurable and context say something."""
         config, context = replaced((row["config"], row["context"]), self.config, self.context)
         return Content(
@@ -111,7 +111,7 @@ def create(
     if_exists: Literal["raise", "do_nothing"],
     now: int,
     access: Access,
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """Store a new assistant as version 1; returns its row. Raises Conflict (spec 2.3)."""
     row = {"assistant_id": assistant_id, **asdict(content), "version": 1, "created_at": now}
     if conn.execute(_INSERT, {**row, "updated_at": now}).rowcount:
@@ -123,14 +123,13 @@ def create(
     return existing
 
 
-def find(conn: Connection, assistant_id: str, access: Access) -> RowMapping | None:
+def find(conn: Connection, assistant_id: str, access: Access) -> dict[str, Any] | None:
     """An assistant's row, or None."""
-    return (
-        conn.execute(access.limit(_FIND, assistants.c.metadata), {"assistant_id": assistant_id}).mappings().one_or_none()
-    )
+    row = conn.execute(access.limit(_FIND, assistants.c.metadata), {"assistant_id": assistant_id}).first()
+    return None if row is None else row._asdict()
 
 
-def get(conn: Connection, assistant_id: str, access: Access) -> RowMapping:
+def get(conn: Connection, assistant_id: str, access: Access) -> dict[str, Any]:
     """An assistant's row. Raises NotFound."""
     row = find(conn, assistant_id, access)
     if row is None:
@@ -138,7 +137,7 @@ def get(conn: Connection, assistant_id: str, access: Access) -> RowMapping:
     return row
 
 
-def patch(conn: Connection, assistant_id: str, changes: Patch, now: int, access: Access) -> Mapping[str, Any]:
+def patch(conn: Connection, assistant_id: str, changes: Patch, now: int, access: Access) -> dict[str, Any]:
     """Make a new version, numbered after the highest there is, current. Raises NotFound, BadInput."""
     row = _locked(conn, assistant_id, access)
     newest = conn.execute(_NEWEST_VERSION, {"assistant_id": assistant_id}).scalar_one()
@@ -147,14 +146,14 @@ def patch(conn: Connection, assistant_id: str, changes: Patch, now: int, access:
     return _make_current(conn, row, content, now)
 
 
-def set_latest(conn: Connection, assistant_id: str, version: int, now: int, access: Access) -> Mapping[str, Any]:
+def set_latest(conn: Connection, assistant_id: str, version: int, now: int, access: Access) -> dict[str, Any]:
     """Make an existing version current, with everything in it. Raises NotFound."""
     row = _locked(conn, assistant_id, access)
-    chosen = conn.execute(_VERSION, {"assistant_id": assistant_id, "version": version}).mappings().one_or_none()
+    chosen = conn.execute(_VERSION, {"assistant_id": assistant_id, "version": version}).first()
     if chosen is None:
         raise NotFound(f"The assistant {assistant_id} has no version {version}.")
     kept = ("graph_id", "name", "description", "config", "context", "metadata", "version")
-    return _make_current(conn, row, {name: chosen[name] for name in kept}, now)
+    return _make_current(conn, row, {name: chosen._mapping[name] for name in kept}, now)
 
 
 def remove(conn: Connection, assistant_id: str, access: Access) -> None:
@@ -165,25 +164,28 @@ def remove(conn: Connection, assistant_id: str, access: Access) -> None:
 
 def search(
     conn: Connection, filters: Filters, sort_by: str, sort_order: str, limit: int, offset: int, access: Access
-) -> list[RowMapping]:
+) -> list[dict[str, Any]]:
     """At most ``limit + 1`` rows; text sorts regardless of case."""
     column = assistants.c[sort_by]
     key = column if sort_by.endswith("_at") else func.lower(column)
     order = [key, assistants.c.assistant_id]
-    statement = filters.narrow(select(assistants)).order_by(*(c.asc() if sort_order == "asc" else c.desc() for c in order))
+    statement = filters.narrow(select(assistants)).order_by(
+        *(c.asc() if sort_order == "asc" else c.desc() for c in order)
+    )
     statement = statement.limit(limit + 1).offset(offset)
-    return list(conn.execute(access.limit(statement, assistants.c.metadata)).mappings())
+    return [row._asdict() for row in conn.execute(access.limit(statement, assistants.c.metadata))]
 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:
     """How many assistants match."""
     statement = filters.narrow(select(func.count()).select_from(assistants))
-    return conn.execute(access.limit(statement, assistants.c.metadata)).scalar_one()
+    found: int = conn.execute(access.limit(statement, assistants.c.metadata)).scalar_one()
+    return found
 
 
 def list_versions(
     conn: Connection, assistant_id: str, metadata: Mapping[str, Any] | None, limit: int, offset: int, access: Access
-) -> list[RowMapping]:
+) -> list[dict[str, Any]]:
     """An assistant's versions, newest first. Raises NotFound if there is none that matches."""
     matching = (
         select(assistant_versions)
@@ -194,7 +196,7 @@ def list_versions(
     if metadata:
         matching = matching.where(contains(assistant_versions.c.metadata, encode(metadata)))
     matching = access.limit(matching, assistants.c.metadata)
-    rows = list(conn.execute(matching.limit(limit).offset(offset)).mappings())
+    rows = [row._asdict() for row in conn.execute(matching.limit(limit).offset(offset))]
     if not rows and (offset == 0 or conn.execute(matching.limit(1)).first() is None):
         raise NotFound(f"The assistant {assistant_id} has no version that matches.")
     return rows
@@ -210,15 +212,15 @@ def was_called(conn: Connection, assistant_id: str, name: str, description: str 
     return conn.execute(statement.limit(1)).first() is not None
 
 
-def _locked(conn: Connection, assistant_id: str, access: Access) -> RowMapping:
+def _locked(conn: Connection, assistant_id: str, access: Access) -> dict[str, Any]:
     statement = access.limit(_LOCK, assistants.c.metadata)
-    row = conn.execute(statement, {"assistant_id": assistant_id}).mappings().one_or_none()
+    row = conn.execute(statement, {"assistant_id": assistant_id}).first()
     if row is None:
         raise _missing(assistant_id)
-    return row
+    return row._asdict()
 
 
-def _make_current(conn: Connection, row: RowMapping, content: Mapping[str, Any], now: int) -> Mapping[str, Any]:
+def _make_current(conn: Connection, row: Mapping[str, Any], content: Mapping[str, Any], now: int) -> dict[str, Any]:
     conn.execute(_UPDATE, {"of_assistant": row["assistant_id"], **content, "updated_at": now})
     return {**row, **content, "updated_at": now}
 

@@ -54,9 +54,7 @@ def assistant_id_of(text: str, graphs: Container[str]) -> str:
     raise _neither(text)
 
 
-def resolve(
-    conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()
-) -> Assistant:
+def resolve(conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()) -> Assistant:
     """The assistant that a run asks for.
 
     Raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
 
-from waystation.assistants import introspection, queries, removal, wire
+from waystation.assistants import queries, removal, wire
 from waystation.assistants.configuration import in_step
 from waystation.assistants.models import (
     AssistantCount,
@@ -19,7 +20,9 @@ from waystation.assistants.models import (
 )
 from waystation.assistants.resolution import assistant_id_of
 from waystation.errors import NotFound, UnprocessableInput
-from waystation.http.bodies import read_body, read_bytes, require_uuid
+from waystation.graphs.drawing import parse_xray
+from waystation.http.bodies import describe, read_body, read_bytes, require_uuid
+from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import flag, integer
 from waystation.http.responses import access_of, empty, json_response, pagination_headers
@@ -27,6 +30,8 @@ from waystation.reserved import strip_config, strip_context, strip_metadata
 from waystation.timestamps import now_us
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
     from waystation.app import Server
     from waystation.graphs import Graphs
     from waystation.runs.models import RunConfig
@@ -44,9 +49,7 @@ async def create(request: Request) -> Response:
     _require_graph(server.graphs, body.graph_id)
     config, context = in_step(strip_config(_plain(body.config)), strip_context(body.context))
     name = "Untitled" if body.name is None else body.name
-    content = queries.Content(
-        body.graph_id, name, body.description, config, context, strip_metadata(body.metadata)
-    )
+    content = queries.Content(body.graph_id, name, body.description, config, context, strip_metadata(body.metadata))
     row = await server.db.write(
         queries.create, assistant_id, content, body.if_exists or "raise", now_us(), access_of(request)
     )
@@ -119,9 +122,7 @@ async def versions(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
     body = await read_body(request, VersionsSearch)
-    rows = await server.db.read(
-        queries.list_versions, of, body.metadata, body.limit, body.offset, access_of(request)
-    )
+    rows = await server.db.read(queries.list_versions, of, body.metadata, body.limit, body.offset, access_of(request))
     return json_response([wire.assistant(row) for row in rows])
 
 
@@ -138,14 +139,17 @@ async def latest(request: Request, assistant_id: str) -> Response:
 async def graph(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
-    return json_response(await introspection.draw(server, access_of(request), of, _xray(request)))
+    xray = parse_xray(request.query_params.get("xray"))
+    graph_id, config = await _opening(request, server, of)
+    return json_response(await server.graphs.introspection.drawing(graph_id, xray, config))
 
 
 @router.get("/assistants/{assistant_id}/schemas", **operation("Schemas of the graph"))
 async def schemas(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
-    return json_response(await introspection.describe_schemas(server, access_of(request), of))
+    graph_id, config = await _opening(request, server, of)
+    return json_response(await server.graphs.introspection.schemas(graph_id, config))
 
 
 @router.get("/assistants/{assistant_id}/subgraphs", **operation("Schemas of the subgraphs"))
@@ -162,7 +166,16 @@ async def _subgraphs(request: Request, assistant_id: str, namespace: str | None)
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
     recurse = flag(request, "recurse")
-    return json_response(await introspection.describe_subgraphs(server, access_of(request), of, namespace, recurse))
+    graph_id, config = await _opening(request, server, of)
+    return json_response(await server.graphs.introspection.subgraph_schemas(graph_id, namespace, recurse, config))
+
+
+async def _opening(request: Request, server: Server, assistant_id: str) -> tuple[str, RunnableConfig]:
+    """An assistant's graph and the config to open it with. Raises NotFound."""
+    row = await server.db.read(queries.get, assistant_id, access_of(request))
+    configurable = {**row["config"].get("configurable", {}), **server_configurable(request)}
+    config: RunnableConfig = {**row["config"], "configurable": configurable}
+    return row["graph_id"], config
 
 
 def _server(request: Request) -> Server:
@@ -190,23 +203,14 @@ def _filters(graphs: Graphs, body: AssistantCount) -> queries.Filters:
 async def _version(request: Request) -> int:
     """The version, from the body (as the SDKs send it) or from the query (as the contract has it)."""
     in_query = integer(request, "version")
-    if in_query is not None and not (await read_bytes(request)).strip():
-        return in_query
-    in_body = (await read_body(request, VersionChange)).version
+    data = await read_bytes(request)
+    try:
+        in_body = VersionChange.model_validate_json(data).version if data.strip() else None
+    except ValidationError as error:
+        raise UnprocessableInput(describe(error)) from None
     if in_query is not None and in_body not in (None, in_query):
         raise UnprocessableInput(f"The query asks for version {in_query}, the body for version {in_body}.")
     version = in_query if in_body is None else in_body
     if version is None:
         raise UnprocessableInput("version: give the number of the version.")
     return version
-
-
-def _xray(request: Request) -> bool | int:
-    text = request.query_params.get("xray")
-    if text is None or text in ("false", "False"):
-        return False
-    if text in ("true", "True"):
-        return True
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    raise UnprocessableInput(f"Invalid xray {text!r}: it must be true, false or a positive depth.")

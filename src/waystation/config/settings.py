@@ -41,14 +41,14 @@ SETTINGS: tuple[Setting, ...] = (
         "database_uri",
         "DATABASE_URI",
         values.text,
-        "PostgreSQL connection URI; without it, SQLite in the data directory.",
+        "PostgreSQL connection URI. Not supported: the server refuses to start.",
         aliases=("POSTGRES_URI",),
     ),
     Setting(
         "redis_uri",
         "REDIS_URI",
         values.text,
-        "Redis or Valkey connection URI for events between processes.",
+        "Redis or Valkey connection URI. Not supported: a warning at start-up, no effect.",
         aliases=("REDIS_URI_CUSTOM",),
     ),
     Setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import structlog
 
@@ -14,13 +15,15 @@ __all__ = ["announce", "unsupported"]
 
 log = structlog.get_logger("waystation.config")
 
-_PROTECTING = frozenset({"auth", "encryption", "LANGGRAPH_AUTH_TYPE", "LANGGRAPH_AES_KEY", "WAYSTATION_AUTH"})
-"""What a server must not start without when it is asked for: it would be open, or write in the clear, against expectation."""
+_REFUSED = frozenset(
+    {"auth", "encryption", "LANGGRAPH_AUTH_TYPE", "LANGGRAPH_AES_KEY", "WAYSTATION_AUTH", "DATABASE_URI"}
+)
+"""What a server must not start without when it is asked for: it would be open, write in the clear, or write elsewhere."""
 
 
-def unsupported(project: Project, variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of the keys and variables set to something that this server does not do."""
-    return (*_keys(project), *_variables(variables))
+def unsupported(project: Project, variables: Mapping[str, str], given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the keys, variables and settings (`given`, by name) set to something that this server does not do."""
+    return (*_keys(project), *_variables(variables, given))
 
 
 def _keys(project: Project) -> Iterator[str]:
@@ -45,20 +48,24 @@ def _keys(project: Project) -> Iterator[str]:
         yield "checkpointer.serde"
 
 
-def _variables(variables: Mapping[str, str]) -> Iterator[str]:
+def _variables(variables: Mapping[str, str], given: Mapping[str, Any]) -> Iterator[str]:
     for name in ("LANGGRAPH_AUTH_TYPE", "WAYSTATION_AUTH"):
         if variables.get(name, "").strip().lower() not in ("", "noop", "none"):
             yield name
     if variables.get("LANGGRAPH_AES_KEY"):
         yield "LANGGRAPH_AES_KEY"
+    if given.get("database_uri"):
+        yield "DATABASE_URI"
+    if given.get("redis_uri"):
+        yield "REDIS_URI"
 
 
 def announce(config: Config) -> None:
-    """Say at start-up what of `config` has no effect. Raises ConfigError when that would leave the server unprotected."""
-    refused = [name for name in config.unsupported if name in _PROTECTING]
+    """Say at start-up what of `config` has no effect. Raises ConfigError when starting without it would do harm."""
+    refused = [name for name in config.unsupported if name in _REFUSED]
     if refused:
         raise ConfigError(
-            f"This server does not support {', '.join(refused)} and does not start without the protection asked for; "
+            f"This server does not support {', '.join(refused)} and does not start as if it were not asked for; "
             "remove the setting to run without it."
         )
     for name in config.unsupported:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -68,7 +68,11 @@ class Execution:
             if limit.expired() and isinstance(error, TimeoutError):
                 return await self.ended("timeout", JobTimeout(f"The run took longer than {self._timeout_s:g} s."))
             log.warning(
-                "run failed", run_id=self.run.run_id, thread_id=self.run.thread_id, graph_id=self.run.graph_id, exc_info=error
+                "run failed",
+                run_id=self.run.run_id,
+                thread_id=self.run.thread_id,
+                graph_id=self.run.graph_id,
+                exc_info=error,
             )
             self._events.emit("error", sanitise(error))
             return await self.ended("error", error)
@@ -111,7 +115,9 @@ class Execution:
             return Ending(outcome, encode({"__error__": told}))
         return Ending(outcome, encode(self._translator.result(self._translator.values)))
 
-    async def _outcome(self, kind: Any, graph: Pregel[Any, Any, Any, Any], error: dict[str, str] | None = None) -> Outcome:
+    async def _outcome(
+        self, kind: Any, graph: Pregel[Any, Any, Any, Any], error: dict[str, str] | None = None
+    ) -> Outcome:
         """What the thread's newest checkpoint says: values, open interrupts, and whether nodes are left to run."""
         if self._saver is None:
             return Outcome(kind, values=self._translator.values, error=error)
@@ -149,7 +155,7 @@ class Execution:
         if self._saver is not None:
             options["durability"] = kwargs["durability"]
         if graph.context_schema is not None:
-            options["context"] = self._graphs.fit_context(graph, kwargs.get("context") or {})
+            options["context"] = self._graphs.known_context(self.run.graph_id, graph, kwargs.get("context") or {})
         given, config = await self._input()
         if "events" in kwargs["stream_mode"]:
             await self._stream_events(graph, given, config, options)
@@ -178,7 +184,9 @@ class Execution:
         """The graph's input and config: the client's, or, after a crash, whatever continues from the last checkpoint."""
         config = self._config()
         if self.run.attempt > 1 and self._saver is not None:
-            newest = await self._saver.aget_tuple({"configurable": {"thread_id": self.run.thread_id, "checkpoint_ns": ""}})
+            newest = await self._saver.aget_tuple(
+                {"configurable": {"thread_id": self.run.thread_id, "checkpoint_ns": ""}}
+            )
             if newest is not None and newest.metadata.get("run_id") == self.run.run_id:
                 for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
                     config["configurable"].pop(key, None)
@@ -205,7 +213,7 @@ class Execution:
         return config
 
 
-async def _typed(stream: Any) -> AsyncIterator[Any]:
+async def _typed(stream: Any) -> AsyncGenerator[Any, None]:
     async for item in stream:
         yield item
 
@@ -219,7 +227,9 @@ def _command(command: Mapping[str, Any]) -> Command[Any]:
     return Command(
         update=update,
         resume=command.get("resume"),
-        goto=[GraphSend(target["node"], target["input"]) if isinstance(target, Mapping) else target for target in targets],
+        goto=[
+            GraphSend(target["node"], target["input"]) if isinstance(target, Mapping) else target for target in targets
+        ],
     )
 
 

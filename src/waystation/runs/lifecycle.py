@@ -19,14 +19,13 @@ Every function takes a `Connection` and is meant to run inside one `Database.wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row
-from uuid_utils import uuid7
 
-from waystation.assistants import resolve
+from waystation.assistants import NOT_RUNNABLE, Assistant, resolve
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import Conflict, NotFound, WaystationError
 from waystation.runs import queries
@@ -51,9 +50,9 @@ __all__ = [
     "next_due_at",
     "record_state",
     "renew",
+    "requeue",
     "require_lease",
     "require_no_run_in_flight",
-    "requeue",
     "settle",
     "take_over_expired",
 ]
@@ -133,24 +132,25 @@ class Settled:
 # --- creating
 
 
-def create(conn: Connection, access: Access, order: Order, now: int, offer: Claim | None) -> Created:
+def create(
+    conn: Connection, access: Access, graphs: Container[str], order: Order, now: int, offer: Claim | None
+) -> Created:
     """Store a run, apply its multitask strategy to the runs in its way, and give it to `offer`'s worker if it may start.
 
     Raises NotFound (assistant, or a missing thread that is not to be created), Conflict (``reject`` on a busy thread),
     UnprocessableInput (an assistant id that is neither a UUID nor a graph)."""
-    assistant = resolve(conn, access, order.assistant_id)
-    run_id = str(uuid7())
-    thread_id = order.thread_id or str(uuid7())
-    thread = queries.find_thread(conn, thread_id, access) if order.thread_id else None
+    assistant = resolve(conn, access, order.assistant_id, graphs)
+    run_id, thread_id = order.run_id, order.thread_id
+    thread = None if order.stateless else queries.find_thread(conn, thread_id, access)
     if thread is None and not order.create_thread:
-        raise NotFound(f"Thread {order.thread_id} or assistant {order.assistant_id} not found.")
+        raise NotFound(NOT_RUNNABLE)
     active = queries.active_runs(conn, thread_id) if thread is not None else []
     if active and order.multitask_strategy == "reject":
         raise Conflict(f"Thread {thread_id} has a run in flight ({active[0].run_id}); this run may not wait for it.")
     stopped, gone = _clear_the_way(conn, run_id, active, order, now) if active else ([], [])
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)
-    kwargs, metadata = _prepare_thread(conn, order, run_id, thread_id, thread, assistant, now, was_busy=bool(active))
+    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, was_busy=bool(active))
     row = {
         "run_id": run_id,
         "thread_id": thread_id,
@@ -179,10 +179,8 @@ def create(conn: Connection, access: Access, order: Order, now: int, offer: Clai
 def _prepare_thread(
     conn: Connection,
     order: Order,
-    run_id: str,
-    thread_id: str,
-    thread: Row[Any] | None,
-    assistant: Any,
+    thread: Row[*tuple[Any, ...]] | None,
+    assistant: Assistant,
     now: int,
     *,
     was_busy: bool,
@@ -200,8 +198,6 @@ def _prepare_thread(
         thread_config = merged_thread_config(assistant.config or {}, thread.config or {}, requested)
     kwargs, metadata = configured(
         order,
-        run_id=run_id,
-        thread_id=thread_id,
         assistant=assistant,
         thread_metadata=thread_metadata,
         thread_config=thread_config,
@@ -210,7 +206,7 @@ def _prepare_thread(
         queries.insert_thread(
             conn,
             {
-                "thread_id": thread_id,
+                "thread_id": order.thread_id,
                 "status": "busy",
                 "rest_status": "idle",
                 "metadata": thread_metadata,
@@ -224,13 +220,13 @@ def _prepare_thread(
         )
     elif not was_busy:
         queries.set_thread(
-            conn, thread_id, status="busy", metadata=thread_metadata, config=thread_config, updated_at=now
+            conn, order.thread_id, status="busy", metadata=thread_metadata, config=thread_config, updated_at=now
         )
     return kwargs, metadata
 
 
 def _clear_the_way(
-    conn: Connection, run_id: str, active: Sequence[Row[Any]], order: Order, now: int
+    conn: Connection, run_id: str, active: Sequence[Row[*tuple[Any, ...]]], order: Order, now: int
 ) -> tuple[list[str], list[str]]:
     """Carry out the strategies ``interrupt`` and ``rollback`` on the thread's unsettled runs (spec 7)."""
     stopped: list[str] = []
@@ -242,16 +238,14 @@ def _clear_the_way(
         held = _stop(conn, run.run_id, run.worker_id, order.multitask_strategy, reason, now)
         (stopped if held else gone).append(run.run_id)
     name = "UserRollback" if order.multitask_strategy == "rollback" else "UserInterrupt"
-    queries.set_thread(conn, order.thread_id or "", error={"error": name, "message": reason}, updated_at=now)
+    queries.set_thread(conn, order.thread_id, error={"error": name, "message": reason}, updated_at=now)
     return stopped, gone
 
 
 def _stop(conn: Connection, run_id: str, worker_id: str | None, action: str, reason: str, now: int) -> bool:
     """Cancel a run that is not settled. True when a worker holds it and has to stop and settle it first."""
     if worker_id is not None:
-        queries.set_run(
-            conn, run_id, status="interrupted", stop_action=action, stop_reason=reason, updated_at=now
-        )
+        queries.set_run(conn, run_id, status="interrupted", stop_action=action, stop_reason=reason, updated_at=now)
         return True
     if action == "rollback":
         queries.delete_run(conn, run_id)
@@ -272,7 +266,7 @@ def claim(conn: Connection, offer: Claim, limit: int, now: int) -> list[Claimed]
     ]
 
 
-def require_lease(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[Any]:
+def require_lease(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]]:
     """Raise LeaseLost unless the worker still holds the run in this attempt. Returns what settling needs of the run."""
     row = queries.held_run(conn, run_id, worker_id, attempt)
     if row is None:
@@ -280,7 +274,7 @@ def require_lease(conn: Connection, run_id: str, worker_id: str, attempt: int) -
     return row
 
 
-def _held(conn: Connection, run: Claimed) -> Row[Any]:
+def _held(conn: Connection, run: Claimed) -> Row[*tuple[Any, ...]]:
     return require_lease(conn, run.run_id, run.claim.worker_id, run.attempt)
 
 
@@ -326,7 +320,7 @@ def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Settle
     return Settled(status, more)
 
 
-def _final_status(row: Row[Any], outcome: Outcome) -> str:
+def _final_status(row: Row[*tuple[Any, ...]], outcome: Outcome) -> str:
     if row.stop_action is not None:
         return "rollback" if row.stop_action == "rollback" else "interrupted"
     return "interrupted" if outcome.kind == "stopped" else outcome.kind
@@ -379,9 +373,7 @@ def fence(conn: Connection, run: Claimed, offer: Claim) -> Claimed:
     return replace(run, attempt=attempt, claim=offer)
 
 
-def take_over_expired(
-    conn: Connection, offer: Claim, now: int, *, everything: bool
-) -> tuple[list[str], list[Claimed]]:
+def take_over_expired(conn: Connection, offer: Claim, now: int, *, everything: bool) -> tuple[list[str], list[Claimed]]:
     """Deal with runs whose worker has died: the ids of those that went back to the queue, and the cancelled ones, which the
     offering worker now holds and has to settle. `everything` treats every other worker as dead."""
     requeued: list[str] = []

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from uuid_utils import uuid7
+
 from waystation.errors import BadInput, UnprocessableInput
 from waystation.http.bodies import require_uuid
 from waystation.reserved import strip_config, strip_context, strip_metadata
@@ -20,10 +22,12 @@ DEFAULT_STREAM_MODE = ["values"]
 class Order:
     """A checked request for a run, free of HTTP."""
 
+    run_id: str
     assistant_id: str
     """An assistant's id or a graph id."""
-    thread_id: str | None
-    """None for a stateless run: a thread of its own is made."""
+    thread_id: str
+    stateless: bool
+    """Whether the thread is made for this run alone."""
     kwargs: dict[str, Any]
     """Everything about the execution that the client chose, with defaults filled in."""
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -38,7 +42,11 @@ class Order:
 def order_from(
     body: RunCreate, thread_id: str | None, server_configurable: Mapping[str, Any], user_id: str | None
 ) -> Order:
-    """`body` as an `Order`. Raises BadInput and UnprocessableInput for what the reference refuses (spec 5.2)."""
+    """`body` as an `Order`; `thread_id` is None for a stateless run.
+
+    Raises BadInput and UnprocessableInput for what the reference refuses (spec 5.2)."""
+    if body.webhook is not None:
+        raise UnprocessableInput("This server does not deliver webhooks; leave the field webhook out.")
     config = strip_config(body.config.model_dump(exclude_none=True) if body.config else {})
     context = strip_context(body.context or {})
     configurable: dict[str, Any] = dict(config.get("configurable") or {})
@@ -68,8 +76,10 @@ def order_from(
         kwargs["langsmith_tracer"] = body.langsmith_tracer.model_dump(exclude_none=True)
     stateful = body if isinstance(body, RunCreateStateful) else None
     return Order(
+        run_id=str(uuid7()),
         assistant_id=body.assistant_id,
-        thread_id=thread_id,
+        thread_id=thread_id or str(uuid7()),
+        stateless=thread_id is None,
         kwargs=kwargs,
         metadata=strip_metadata(body.metadata or {}),
         multitask_strategy=(stateful and stateful.multitask_strategy) or "enqueue",
@@ -128,8 +138,6 @@ def merged_thread_config(
 def configured(
     order: Order,
     *,
-    run_id: str,
-    thread_id: str,
     assistant: Any,
     thread_metadata: Mapping[str, Any],
     thread_config: Mapping[str, Any],
@@ -160,8 +168,8 @@ def configured(
         **from_thread,
         **from_request,
         **order.server_configurable,
-        "run_id": run_id,
-        "thread_id": thread_id,
+        "run_id": order.run_id,
+        "thread_id": order.thread_id,
         "graph_id": assistant.graph_id,
         "assistant_id": assistant.assistant_id,
         "user_id": user_id,
@@ -172,5 +180,7 @@ def configured(
 
 def _without_checkpoint(configurable: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        k: v for k, v in configurable.items() if k not in ("checkpoint_id", "checkpoint_ns", "checkpoint_map", "thread_id")
+        k: v
+        for k, v in configurable.items()
+        if k not in ("checkpoint_id", "checkpoint_ns", "checkpoint_map", "thread_id")
     }

@@ -43,6 +43,7 @@ __all__ = [
     "queue_figures",
     "renew",
     "runs_by_status",
+    "runs_of_assistant",
     "set_run",
     "set_thread",
 ]
@@ -92,12 +93,12 @@ def insert_thread(conn: Connection, row: dict[str, Any]) -> None:
     conn.execute(_INSERT_THREAD, row)
 
 
-def find_thread(conn: Connection, thread_id: str, access: Access) -> Row[Any] | None:
+def find_thread(conn: Connection, thread_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
     """What creating and settling runs needs of a thread, or None."""
     return conn.execute(access.limit(_THREAD, threads.c.metadata), {"thread_id": thread_id}).first()
 
 
-def active_runs(conn: Connection, thread_id: str) -> list[Row[Any]]:
+def active_runs(conn: Connection, thread_id: str) -> list[Row[*tuple[Any, ...]]]:
     """The thread's runs that are not settled, in the order they will run."""
     return list(conn.execute(_ACTIVE, {"thread_id": thread_id}))
 
@@ -143,7 +144,7 @@ _RUN_OF_THREAD = (
 )
 
 
-def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Access) -> Row[Any] | None:
+def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
     """A run of a thread (or, with None, of whichever thread); None when there is none that the caller may see."""
     if thread_id is None:
         statement = (
@@ -157,7 +158,7 @@ def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Acces
     ).first()
 
 
-def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[Any] | None:
+def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]] | None:
     """The run, if `worker_id` still holds it in this attempt."""
     return conn.execute(_HELD, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt}).first()
 
@@ -179,11 +180,10 @@ def list_runs(
     limit: int,
     offset: int,
     status: str | None,
-    columns: tuple[str, ...] = WIRE_COLUMNS,
-) -> list[Row[Any]]:
+) -> list[Row[*tuple[Any, ...]]]:
     """A thread's runs, newest first."""
     statement = (
-        select(*(runs.c[name] for name in columns))
+        select(*(runs.c[name] for name in WIRE_COLUMNS))
         .join(threads, threads.c.thread_id == runs.c.thread_id)
         .where(runs.c.thread_id == thread_id, _visible)
         .order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
@@ -195,7 +195,7 @@ def list_runs(
     return list(conn.execute(access.limit(statement, threads.c.metadata)))
 
 
-def runs_by_status(conn: Connection, statuses: tuple[str, ...], access: Access) -> list[Row[Any]]:
+def runs_by_status(conn: Connection, statuses: tuple[str, ...], access: Access) -> list[Row[*tuple[Any, ...]]]:
     """Ids of all runs in one of `statuses`, with their threads."""
     statement = (
         select(runs.c.run_id, runs.c.thread_id)
@@ -205,9 +205,21 @@ def runs_by_status(conn: Connection, statuses: tuple[str, ...], access: Access) 
     return list(conn.execute(access.limit(statement, threads.c.metadata)))
 
 
+_OF_ASSISTANT = select(runs.c.run_id, runs.c.thread_id).where(
+    runs.c.assistant_id == bindparam("assistant_id"), literal_column("status IN ('pending', 'running')"), _visible
+)
+
+
+def runs_of_assistant(conn: Connection, assistant_id: str) -> list[Row[*tuple[Any, ...]]]:
+    """The runs that an assistant has in flight."""
+    return list(conn.execute(_OF_ASSISTANT, {"assistant_id": assistant_id}))
+
+
 def _next_due(earlier: Any, other: Any) -> Select[Any]:
     """Pending runs that are due, whose thread no worker holds, and that are the first in line on their thread."""
-    held = exists().where(other.c.thread_id == runs.c.thread_id, other.c.settled_at.is_(None), other.c.worker_id.is_not(None))
+    held = exists().where(
+        other.c.thread_id == runs.c.thread_id, other.c.settled_at.is_(None), other.c.worker_id.is_not(None)
+    )
     queued = exists().where(
         earlier.c.thread_id == runs.c.thread_id,
         earlier.c.settled_at.is_(None),
@@ -244,7 +256,7 @@ _CLAIM = (
 )
 
 
-def claim(conn: Connection, worker_id: str, limit: int, now: int, until: int) -> list[Row[Any]]:
+def claim(conn: Connection, worker_id: str, limit: int, now: int, until: int) -> list[Row[*tuple[Any, ...]]]:
     """Give at most `limit` due runs to a worker until `until`; at most one run of a thread is held at any time."""
     rows = conn.execute(_CLAIM, {"by_worker": worker_id, "limit": limit, "now": now, "until": until}).all()
     return sorted(rows, key=lambda row: (row.created_at, row.run_id))
@@ -285,25 +297,32 @@ def cancelled_of(conn: Connection, worker_id: str) -> list[str]:
     return [row.run_id for row in conn.execute(_CANCELLED, {"worker_id": worker_id})]
 
 
-_EXPIRED = select(runs).where(
-    literal_column("runs.worker_id IS NOT NULL"), runs.c.lease_expires_at < bindparam("now")
-)
+_EXPIRED = select(runs).where(literal_column("runs.worker_id IS NOT NULL"), runs.c.lease_expires_at < bindparam("now"))
 
 
-def expired(conn: Connection, now: int) -> list[Row[Any]]:
+def expired(conn: Connection, now: int) -> list[Row[*tuple[Any, ...]]]:
     """Runs whose worker has not renewed its lease in time."""
     return list(conn.execute(_EXPIRED, {"now": now}))
 
 
-_WAITING = select(runs.c.created_at, runs.c.thread_id).where(
-    literal_column("status IN ('pending', 'running')"), runs.c.status == "pending", runs.c.created_at <= bindparam("now")
+_other = runs.alias("other")
+_WAITING = select(
+    runs.c.created_at,
+    runs.c.thread_id,
+    exists()
+    .where(_other.c.thread_id == runs.c.thread_id, _other.c.settled_at.is_(None), _other.c.worker_id.is_not(None))
+    .label("blocked"),
+).where(
+    literal_column("runs.status IN ('pending', 'running')"),
+    runs.c.status == "pending",
+    runs.c.created_at <= bindparam("now"),
 )
 _RUNNING_COUNT = select(func.count()).where(
     literal_column("status IN ('pending', 'running')"), runs.c.status == "running"
 )
 
 
-def queue_figures(conn: Connection, now: int) -> tuple[list[Row[Any]], int]:
-    """Creation time and thread of every due pending run; how many run."""
+def queue_figures(conn: Connection, now: int) -> tuple[list[Row[*tuple[Any, ...]]], int]:
+    """Creation time and thread of every due pending run, and whether its thread is held; how many runs are running."""
     waiting = list(conn.execute(_WAITING, {"now": now}))
     return waiting, conn.execute(_RUNNING_COUNT).scalar_one()

@@ -49,6 +49,9 @@ SAFETY_NET_S = 5
 ABANDON_S = 10
 """How long a cancelled run may take to stop before it is settled without it: a blocking node cannot be interrupted."""
 
+STOP_S = 5
+"""How long a run may take to stop when the process shuts down."""
+
 REMEMBERED_STOPS = 1024
 """Stop signals kept for runs that are just being handed to this worker."""
 
@@ -117,20 +120,22 @@ class Worker:
                 await self._safety_net
         if self._due_timer is not None:
             self._due_timer.cancel()
-        until = time.monotonic() + grace_s
-        while self._running and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        await self._drained(grace_s)
         for running in list(self._running.values()):
             running.hand_back = True
             self._cancel(running)
-        until = time.monotonic() + 5
-        while self._running and time.monotonic() < until:
-            await asyncio.sleep(0.01)
+        await self._drained(STOP_S)
         for running in list(self._running.values()):
             log.warning("a run does not stop; handing it back all the same", run_id=running.run.run_id)
             with contextlib.suppress(LeaseLost):
                 await self._db.write(lifecycle.requeue, running.run, now_us())
         await asyncio.to_thread(self._loops.close)
+
+    async def _drained(self, within_s: float) -> None:
+        """Wait until nothing runs, or `within_s` seconds have passed."""
+        until = time.monotonic() + within_s
+        while self._running and time.monotonic() < until:  # noqa: ASYNC110 - runs end on other threads
+            await asyncio.sleep(0.01)
 
     def figures(self) -> WorkerFigures:
         """How many runs this worker executes, and could."""
@@ -378,4 +383,3 @@ def _uncancel() -> None:
     task = asyncio.current_task()
     while task is not None and task.cancelling():
         task.uncancel()
-

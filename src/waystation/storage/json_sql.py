@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 from sqlalchemy import (
-    JSON,
     ColumnElement,
-    Dialect,
     Numeric,
     Text,
     and_,
@@ -28,6 +26,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import UserDefinedType
 
 from waystation.encoding import encode
 
@@ -38,25 +37,17 @@ JsonPath = tuple[str | int, ...]
 Order = Literal["gt", "gte", "lt", "lte"]
 
 
-class _EncodedJson(JSON):
-    """Parameters pass as they are, results are decoded."""
+class _JsonbText(UserDefinedType[str]):
+    """Text that PostgreSQL takes as JSONB."""
 
     cache_ok = True
+    render_bind_cast = True
 
-    def bind_processor(self, dialect: Dialect) -> None:
-        return None
-
-
-class _EncodedJsonb(JSONB):
-    """The same for PostgreSQL."""
-
-    cache_ok = True
-
-    def bind_processor(self, dialect: Dialect) -> None:
-        return None
+    def get_col_spec(self) -> str:
+        return "JSONB"
 
 
-EncodedJson = _EncodedJson().with_variant(_EncodedJsonb(), "postgresql")
+EncodedJson = Text().with_variant(_JsonbText(), "postgresql")
 """The type of a bind parameter that is JSON text already: encoded by the caller instead of on the writer's thread."""
 
 
@@ -75,9 +66,7 @@ class JsonSql(Protocol):
 
     def is_number(self, document: ColumnElement[Any], path: JsonPath) -> ColumnElement[bool]: ...
 
-    def ordered(
-        self, document: ColumnElement[Any], path: JsonPath, order: Order, number: float
-    ) -> ColumnElement[bool]:
+    def ordered(self, document: ColumnElement[Any], path: JsonPath, order: Order, number: float) -> ColumnElement[bool]:
         """Whether the value is a number that is greater (or less, ...) than `number`."""
         ...
 
@@ -108,9 +97,7 @@ class _Sqlite:
     def is_number(self, document: ColumnElement[Any], path: JsonPath) -> ColumnElement[bool]:
         return _is(document, path, "integer", "real")
 
-    def ordered(
-        self, document: ColumnElement[Any], path: JsonPath, order: Order, number: float
-    ) -> ColumnElement[bool]:
+    def ordered(self, document: ColumnElement[Any], path: JsonPath, order: Order, number: float) -> ColumnElement[bool]:
         return and_(self.is_number(document, path), _compare(_value(document, path), order, _number(number)))
 
     def _same(self, document: ColumnElement[Any], path: JsonPath, wanted: Any) -> ColumnElement[bool]:
@@ -176,9 +163,7 @@ def _descend(document: ColumnElement[Any], path: JsonPath) -> tuple[ColumnElemen
     return document, path[start:]
 
 
-def _member(
-    document: ColumnElement[Any], key: str, what: Literal["type", "value"], *kinds: str
-) -> ColumnElement[Any]:
+def _member(document: ColumnElement[Any], key: str, what: Literal["type", "value"], *kinds: str) -> ColumnElement[Any]:
     """The type or value of the member `key` of the object `document`, if it is of one of `kinds`."""
     members = func.json_each(document).table_valued("key", "value", "type")
     query = select(members.c[what]).where(members.c.key == literal(key, Text))
@@ -210,7 +195,7 @@ def _compare(value: ColumnElement[Any], order: Order, number: ColumnElement[Any]
 
 class _Postgresql:
     def equals(self, document: ColumnElement[Any], path: JsonPath, wanted: Any) -> ColumnElement[bool]:
-        null = literal_column("'null'::jsonb")
+        null: ColumnElement[Any] = literal_column("'null'::jsonb")
         return func.coalesce(_node(document, path), null) == cast(literal(encode(wanted).decode(), Text), JSONB)
 
     def is_object(self, document: ColumnElement[Any], path: JsonPath) -> ColumnElement[bool]:
@@ -223,9 +208,7 @@ class _Postgresql:
     def is_number(self, document: ColumnElement[Any], path: JsonPath) -> ColumnElement[bool]:
         return _has_type(document, path, "number")
 
-    def ordered(
-        self, document: ColumnElement[Any], path: JsonPath, order: Order, number: float
-    ) -> ColumnElement[bool]:
+    def ordered(self, document: ColumnElement[Any], path: JsonPath, order: Order, number: float) -> ColumnElement[bool]:
         value = cast(_node(document, path).op("#>>")(literal_column("'{}'")), Numeric)
         matches = _compare(value, order, cast(literal(repr(number), Text), Numeric))
         return case((self.is_number(document, path), matches), else_=false())

@@ -13,7 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Float,
-    Integer,
+    Select,
     Text,
     and_,
     bindparam,
@@ -57,10 +57,11 @@ class ItemRow(NamedTuple):
 
 
 class Expiry(NamedTuple):
-    """When an item expires, in microseconds since the epoch."""
+    """That an item with this time to live is to expire at a time in microseconds since the epoch."""
 
     namespace: str
     key: str
+    ttl_minutes: float
     expires_at: int
 
 
@@ -78,13 +79,17 @@ _SEARCH = (
     select(*_COLUMNS)
     .where(_ALIVE)
     .order_by(_i.updated_at.desc(), _i.namespace, _i.key)
-    .limit(bindparam("limit", type_=Integer))
-    .offset(bindparam("offset", type_=Integer))
+    .limit(bindparam("limit", type_=BigInteger))
+    .offset(bindparam("offset", type_=BigInteger))
 )
 _SEARCH_BELOW = _SEARCH.where(_BELOW)
 
 _NAMESPACES = (
-    select(_i.namespace).distinct().where(_FROM, _ALIVE).order_by(_i.namespace).limit(bindparam("limit", type_=Integer))
+    select(_i.namespace)
+    .distinct()
+    .where(_FROM, _ALIVE)
+    .order_by(_i.namespace)
+    .limit(bindparam("limit", type_=BigInteger))
 )
 _NAMESPACES_BELOW = _NAMESPACES.where(_BELOW)
 
@@ -114,7 +119,12 @@ _DELETE = delete(store_items).where(_THIS)
 
 _TOUCH = (
     update(store_items)
-    .where(_THIS, _i.ttl_minutes.is_not(None), _i.expires_at < bindparam("until", type_=BigInteger))
+    .where(
+        _THIS,
+        _i.ttl_minutes == bindparam("ttl", type_=Float),
+        _i.expires_at > bindparam("now", type_=BigInteger),
+        _i.expires_at < bindparam("until", type_=BigInteger),
+    )
     .values(expires_at=bindparam("until", type_=BigInteger))
 )
 
@@ -123,7 +133,7 @@ _SWEEP = delete(store_items).where(
         select(_i.namespace, _i.key)
         .where(_i.expires_at <= bindparam("now", type_=BigInteger))
         .order_by(_i.expires_at)
-        .limit(bindparam("limit", type_=Integer))
+        .limit(bindparam("limit", type_=BigInteger))
     )
 )
 
@@ -149,11 +159,10 @@ def search_items(
 
     Raises InvalidFilter if a value that is to be ordered is not a number.
     """
-    statement = _SEARCH_BELOW if prefix else _SEARCH
     parameters: dict[str, Any] = {"now": now, "limit": limit, "offset": offset}
     if prefix:
         parameters |= {"start": prefix, "end": subtree_end(prefix)}
-    statement = access.limit(statement, _i.value)
+    statement: Select[Any] = access.limit(_SEARCH_BELOW if prefix else _SEARCH, _i.value)
     if conditions:
         json = json_sql(conn.dialect.name)
         _require_numbers(conn, json, statement, conditions, parameters)
@@ -161,9 +170,7 @@ def search_items(
     return [ItemRow._make(row) for row in conn.execute(statement, parameters)]
 
 
-def list_namespaces(
-    conn: Connection, start: str, end: str | None, limit: int, now: int, access: Access
-) -> list[str]:
+def list_namespaces(conn: Connection, start: str, end: str | None, limit: int, now: int, access: Access) -> list[str]:
     """The first `limit` namespaces that hold items, in order, from `start` on and before `end`."""
     statement = _NAMESPACES if end is None else _NAMESPACES_BELOW
     parameters = {"now": now, "limit": limit, "start": start, "end": end}
@@ -181,11 +188,13 @@ def delete_items(conn: Connection, items: Sequence[tuple[str, str]], access: Acc
     conn.execute(access.limit(_DELETE, _i.value), parameters)
 
 
-def touch_items(conn: Connection, items: Sequence[Expiry]) -> None:
-    """Let the items live longer; items that have no time to live, or are gone, stay as they are."""
-    conn.execute(
-        _TOUCH, [{"in_namespace": item.namespace, "with_key": item.key, "until": item.expires_at} for item in items]
-    )
+def touch_items(conn: Connection, items: Sequence[Expiry], now: int) -> None:
+    """Let the items live longer; items that are gone by `now`, or have got another time to live, stay as they are."""
+    parameters = [
+        {"in_namespace": namespace, "with_key": key, "ttl": ttl, "until": expires_at, "now": now}
+        for namespace, key, ttl, expires_at in items
+    ]
+    conn.execute(_TOUCH, parameters)
 
 
 def sweep(conn: Connection, now: int, limit: int) -> int:
@@ -197,7 +206,7 @@ _ORDERS = frozenset({"gt", "gte", "lt", "lte"})
 
 
 def _require_numbers(
-    conn: Connection, json: JsonSql, statement: Any, conditions: Sequence[Condition], parameters: dict[str, Any]
+    conn: Connection, json: JsonSql, statement: Select[Any], conditions: Sequence[Condition], parameters: dict[str, Any]
 ) -> None:
     """Fail if an item that meets the other conditions holds something else than a number where one is compared."""
     others = [_condition(json, condition) for condition in conditions if condition.test not in _ORDERS]
@@ -206,7 +215,9 @@ def _require_numbers(
         query = statement.where(wrong, *others)
         found = conn.execute(query, {**parameters, "limit": 1, "offset": 0}).first()
         if found is not None:
-            raise InvalidFilter(f"The filter compares numbers, but {where(path)!r} of the item {found.key!r} is not one.")
+            raise InvalidFilter(
+                f"The filter compares numbers, but {where(path)!r} of the item {found.key!r} is not one."
+            )
 
 
 def _condition(json: JsonSql, condition: Condition) -> ColumnElement[bool]:

@@ -46,11 +46,11 @@ class Subscription:
         self._bus._remove(self)
 
     async def batch(self, timeout_s: float) -> list[Event]:
-        """All events that have arrived, at least one; or none when `timeout_s` passes first or after an overflow."""
-        if not self._events and not self.overflowed:
+        """All events that have arrived, at least one; or none when `timeout_s` passes first or when it is over."""
+        if not self._events and not self.over:
             try:
                 async with asyncio.timeout(timeout_s):
-                    while not self._events and not self.overflowed:
+                    while not self._events and not self.over:
                         self._woken = False
                         self._ready.clear()
                         if not self._events:
@@ -63,6 +63,15 @@ class Subscription:
             self._taken += len(event.data)
             events.append(event)
         return events
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will arrive: this consumer was too slow, or the process is going away."""
+        return self.overflowed or self._bus.closed
+
+    def _close(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ready.set)
 
     def _offer(self, event: Event) -> None:
         """Called from any thread, by one publisher of the thread at a time."""
@@ -118,6 +127,18 @@ class MemoryBus:
         self._by_thread: dict[str, tuple[Subscription, ...]] = {}
         self._waiters: dict[str, tuple[EndWaiter, ...]] = {}
         self._lock = threading.Lock()
+        self.closed = False
+
+    def close(self) -> None:
+        """Let every subscription and every waiter end: the process is going away."""
+        self.closed = True
+        with self._lock:
+            subscriptions = [each for group in self._by_thread.values() for each in group]
+            waiters = [each for group in self._waiters.values() for each in group]
+        for subscription in subscriptions:
+            subscription._close()
+        for waiter in waiters:
+            waiter._tell(RunEnd("pending"))
 
     def subscribe(self, thread_id: str, run_id: str | None = None) -> Subscription:
         """A subscription to a thread's events, or to those of one of its runs. It receives from ``with`` on."""

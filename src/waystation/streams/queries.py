@@ -20,9 +20,7 @@ _READ = (
     .limit(bindparam("limit"))
 )
 _READ_RUN = _READ.where(events.c.run_id == bindparam("run_id"))
-_EXPIRED = delete(events).where(
-    events.c.thread_id == bindparam("thread_id"), events.c.position < bindparam("position")
-)
+_EXPIRED = delete(events).where(events.c.thread_id == bindparam("thread_id"), events.c.position < bindparam("position"))
 
 
 def append(conn: Connection, batch: Sequence[Event]) -> None:

@@ -24,6 +24,9 @@ from langgraph.checkpoint.base import (
     PendingWrite,
     copy_checkpoint,
 )
+from sqlalchemy import Connection
+
+from waystation.storage.checkpoints import newest_checkpoint_id
 
 __all__ = ["Draft", "DraftCheckpoint", "DraftWrites"]
 
@@ -59,12 +62,20 @@ class Draft(BaseCheckpointSaver[Any]):
         self.entries: list[DraftCheckpoint | DraftWrites] = []
         self._base = base
         self._metadata = metadata
+        self._thread_id: str = metadata["thread_id"]
+        self._newest: dict[str, str | None] = {}
+        """By namespace: the newest stored checkpoint, where that is what the draft started from."""
 
     def get_next_version(self, current: Any, channel: None) -> Any:
         return self._base.get_next_version(current, channel)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        found = self._drafted(config) or await self._base.aget_tuple(config)
+        found = self._drafted(config)
+        if found is None:
+            found = await self._base.aget_tuple(config)
+            namespace, wanted = _key(config)
+            if wanted is None:
+                self._newest[namespace] = found.checkpoint["id"] if found is not None else None
         return None if found is None else found._replace(pending_writes=self._with_drafted_writes(found))
 
     async def aget_delta_channel_history(
@@ -91,6 +102,26 @@ class Draft(BaseCheckpointSaver[Any]):
     ) -> None:
         self.entries.append(DraftWrites(_address(config), list(writes), task_id, task_path))
 
+    def is_current(self, conn: Connection) -> bool:
+        """Whether the checkpoints that the draft took for the newest ones still are, and its own will be newer."""
+        first: dict[str, str] = {}
+        for entry in self.entries:
+            if isinstance(entry, DraftCheckpoint):
+                first.setdefault(_key(entry.config)[0], entry.checkpoint["id"])
+        for namespace in {*self._newest, *first}:
+            newest = newest_checkpoint_id(conn, self._thread_id, namespace)
+            if newest != self._newest.get(namespace, newest) or (newest or "") >= first.get(namespace, "~"):
+                return False
+        return True
+
+    def record(self, conn: Connection) -> None:
+        """Write all entries."""
+        for entry in self.entries:
+            if isinstance(entry, DraftCheckpoint):
+                self._base.put_in(conn, entry.config, entry.checkpoint, entry.metadata, entry.new_versions)
+            else:
+                self._base.put_writes_in(conn, entry.config, entry.writes, entry.task_id, entry.task_path)
+
     def _drafted(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The drafted checkpoint that `config` names, or the last one of its namespace: it is newer than any stored."""
         namespace, wanted = _key(config)
@@ -101,7 +132,11 @@ class Draft(BaseCheckpointSaver[Any]):
             if _key(entry.config)[0] == namespace and wanted in (None, checkpoint_id):
                 parent = _key(entry.config)[1] and entry.config
                 return CheckpointTuple(
-                    _at(entry.config, checkpoint_id), copy_checkpoint(entry.checkpoint), entry.metadata, parent or None, []
+                    _at(entry.config, checkpoint_id),
+                    copy_checkpoint(entry.checkpoint),
+                    entry.metadata,
+                    parent or None,
+                    [],
                 )
         return None
 

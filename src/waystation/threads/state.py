@@ -9,7 +9,6 @@ from langgraph.types import StateUpdate
 from sqlalchemy import Connection
 
 from waystation.auth.access import Access
-from waystation.errors import BadInput
 from waystation.runs import lifecycle
 from waystation.threads.checkpoint import checkpoint_of, configurable_of
 from waystation.threads.snapshot import empty_state, thread_state
@@ -41,7 +40,7 @@ async def get_state(
     if source.graph_id is None:
         return empty_state(checkpoint_of({"configurable": address}))
     config = state_config(source, address, configurable)
-    async with opened(server, source, config, "threads.read") as graph:
+    async with opened(server, source.graph_id, config, "threads.read") as graph:
         return thread_state(await graph.aget_state(config, subgraphs=subgraphs))
 
 
@@ -63,8 +62,6 @@ async def update_state(
     if checkpoint_id := body.get("checkpoint_id"):
         checkpoint["checkpoint_id"] = checkpoint_id
     address = configurable_of(checkpoint, thread_id)
-    if source.graph_id is None:
-        raise BadInput(f"Thread {thread_id} has no graph: run it once, or create it with metadata.graph_id.")
     update = StateUpdate(body.get("values"), body.get("as_node"))
     written = checkpoint_of(await write_supersteps(server, access, source, address, [[update]], configurable)) or {}
     return {"checkpoint": written, "configurable": written, "checkpoint_id": written["checkpoint_id"]}

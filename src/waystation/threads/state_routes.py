@@ -10,6 +10,7 @@ from waystation.errors import UnprocessableInput
 from waystation.http.bodies import read_body, require_uuid
 from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
+from waystation.http.parameters import integer
 from waystation.http.responses import access_of, json_response
 from waystation.threads.history import history
 from waystation.threads.state import get_state, update_state
@@ -52,7 +53,8 @@ async def get_state_at_checkpoint(request: Request, thread_id: str) -> Response:
 
 
 @router.post(
-    "/threads/{thread_id}/state", **operation("Update the state of a thread", body=StateUpdate, answer={"type": "object"})
+    "/threads/{thread_id}/state",
+    **operation("Update the state of a thread", body=StateUpdate, answer={"type": "object"}),
 )
 async def post_state(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
@@ -66,10 +68,9 @@ async def post_state(request: Request, thread_id: str) -> Response:
 @router.get("/threads/{thread_id}/history", **operation("List past states of a thread", answer=_STATES))
 async def get_history(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
-    query = request.query_params
-    before = query.get("before")
+    before = request.query_params.get("before")
     bound = {"checkpoint_id": require_uuid(before, "before")} if before else None
-    return await _history(request, thread_id, limit=_limit(query.get("limit")), before=bound)
+    return await _history(request, thread_id, limit=_limit(request), before=bound)
 
 
 @router.post(
@@ -89,9 +90,7 @@ async def post_history(request: Request, thread_id: str) -> Response:
     )
 
 
-async def _state(
-    request: Request, thread_id: str, checkpoint: dict[str, Any] | None, subgraphs: bool
-) -> Response:
+async def _state(request: Request, thread_id: str, checkpoint: dict[str, Any] | None, subgraphs: bool) -> Response:
     server = request.app.state.server
     return json_response(
         await get_state(server, access_of(request), thread_id, checkpoint, subgraphs, server_configurable(request))
@@ -109,9 +108,10 @@ def _wants_subgraphs(request: Request) -> bool:
     return request.query_params.get("subgraphs") in ("true", "True")
 
 
-def _limit(text: str | None) -> int:
-    if text is None:
+def _limit(request: Request) -> int:
+    limit = integer(request, "limit")
+    if limit is None:
         return DEFAULT_LIMIT
-    if not text.isascii() or not text.isdecimal() or int(text) > MAX_LIMIT:
-        raise UnprocessableInput(f"Invalid limit {text!r}: it must be an integer from 0 to {MAX_LIMIT}.")
-    return int(text)
+    if not 0 <= limit <= MAX_LIMIT:
+        raise UnprocessableInput(f"Invalid limit {limit}: it must be from 0 to {MAX_LIMIT}.")
+    return limit

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import END
 from langgraph.errors import EmptyInputError, InvalidUpdateError
-from langgraph.pregel import Pregel
-from langgraph.types import Command, Send, StateSnapshot, StateUpdate
+from langgraph.types import Command, Send, StateUpdate
 from sqlalchemy import Connection
 
 from waystation.auth.access import Access
-from waystation.encoding import to_plain
-from waystation.errors import BadInput, Conflict, NotFound, WaystationError
+from waystation.encoding import encode, to_plain
+from waystation.errors import BadInput, Conflict, NotFound
+from waystation.graphs import AnyGraph
 from waystation.runs import lifecycle
 from waystation.runs.errors import sanitise
 from waystation.threads.draft import Draft
@@ -33,7 +34,7 @@ ATTEMPTS = 5
 
 
 class UnknownGraph(BadInput):
-    """The thread's graph is not one of this server's."""
+    """The thread has no graph, or one that this server does not have."""
 
 
 async def write_supersteps(
@@ -49,12 +50,19 @@ async def write_supersteps(
     Recomputes the thread's row and tells the thread's stream. Raises UnknownGraph, BadInput for an unknown node and values
     that the graph refuses, Conflict while a run is in flight, NotFound for a thread deleted meanwhile.
     """
+    graph_id = source.graph_id
+    if graph_id is None:
+        raise UnknownGraph(
+            f"Thread {source.thread_id} has no graph: run one on it, or create it with metadata.graph_id."
+        )
+    config = state_config(source, address, configurable)
+    newest = state_config(source, {"thread_id": source.thread_id, "checkpoint_ns": ""}, configurable)
     for _ in range(ATTEMPTS):
-        draft = Draft(server.saver, {"graph_id": source.graph_id, "thread_id": source.thread_id})
-        config = state_config(source, address, configurable)
-        written = await _apply(server, source, config, draft, supersteps)
-        snapshot = await _resulting(server, source, configurable, draft)
-        state = to_plain(thread_state(snapshot))
+        draft = Draft(server.saver, {"graph_id": graph_id, "thread_id": source.thread_id})
+        written = await _apply(server, graph_id, config, draft, supersteps)
+        async with opened(server, graph_id, newest, "threads.read", draft) as graph:
+            snapshot = await graph.aget_state(newest)
+        state = {**thread_state(snapshot), "values": orjson.Fragment(encode(snapshot.values))}
         interrupts = to_plain(interrupts_by_task(snapshot))
         if await server.db.write(_commit, source.thread_id, access, draft, state, interrupts):
             server.streams.publish_state(source.thread_id, state)
@@ -64,13 +72,13 @@ async def write_supersteps(
 
 async def _apply(
     server: Server,
-    source: StateSource,
+    graph_id: str,
     config: RunnableConfig,
     draft: Draft,
     supersteps: Sequence[Sequence[StateUpdate]],
 ) -> RunnableConfig:
     try:
-        async with opened(server, source, config, "threads.update", draft) as graph:
+        async with opened(server, graph_id, config, "threads.update", draft) as graph:
             _require_targets(graph, supersteps)
             return await graph.abulk_update_state(config, supersteps)
     except NotFound as error:
@@ -79,7 +87,7 @@ async def _apply(
         raise BadInput(sanitise(error)["message"]) from error
 
 
-def _require_targets(graph: Pregel[Any, Any, Any, Any], supersteps: Sequence[Sequence[StateUpdate]]) -> None:
+def _require_targets(graph: AnyGraph, supersteps: Sequence[Sequence[StateUpdate]]) -> None:
     """Refuse a command that goes to a node the graph does not have: LangGraph would drop it with a line in the log."""
     for update in (update for superstep in supersteps for update in superstep):
         if not isinstance(update.values, Command):
@@ -90,10 +98,24 @@ def _require_targets(graph: Pregel[Any, Any, Any, Any], supersteps: Sequence[Seq
                 raise BadInput(f"Node {node!r}, to which a command goes, does not exist.")
 
 
-async def _resulting(
-    server: Server, source: StateSource, configurable: Mapping[str, Any] | None, draft: Draft
-) -> StateSnapshot:
-    """The newest state of the thread as it will be: what its row shows, whichever namespace was written."""
-    config = state_config(source, {"thread_id": source.thread_id, "checkpoint_ns": ""}, configurable)
-    async with opened(server, source, config, "threads.read", draft) as graph:
-        return await graph.aget_state(config)
+def _commit(
+    conn: Connection,
+    thread_id: str,
+    access: Access,
+    draft: Draft,
+    state: Mapping[str, Any],
+    interrupts: dict[str, Any],
+) -> bool:
+    """Record a draft and the thread's row; False, and nothing recorded, when the draft does not start from the newest state.
+
+    Raises NotFound, Conflict.
+    """
+    state_source(conn, thread_id, access)
+    lifecycle.require_no_run_in_flight(conn, thread_id)
+    if not draft.is_current(conn):
+        return False
+    draft.record(conn)
+    lifecycle.record_state(
+        conn, thread_id, values=state["values"], interrupts=interrupts, pending=bool(state["next"]), now=now_us()
+    )
+    return True

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.pregel import Pregel
 
+from waystation.graphs import AnyGraph
 from waystation.threads.state_queries import StateSource
 
 if TYPE_CHECKING:
@@ -34,19 +34,17 @@ def state_config(
 @asynccontextmanager
 async def opened(
     server: Server,
-    source: StateSource,
+    graph_id: str,
     config: RunnableConfig,
     access_context: Literal["threads.read", "threads.update"],
     saver: BaseCheckpointSaver[Any] | None = None,
-) -> AsyncIterator[Pregel[Any, Any, Any, Any]]:
-    """The thread's graph, with checkpoints in `saver` (default: the server's). Raises NotFound for an unknown graph.
+) -> AsyncIterator[AnyGraph]:
+    """The graph, with checkpoints in `saver` (default: the server's). Raises NotFound for an unknown graph.
 
     The saver is attached to the graph rather than passed in the config, where it would keep LangGraph from finding the
     subgraph that a checkpoint namespace addresses.
     """
-    async with server.graphs.open(
-        source.graph_id, config=config, access_context=access_context, store=server.store
-    ) as graph:
+    async with server.graphs.open(graph_id, config=config, access_context=access_context, store=server.store) as graph:
         attached = copy.copy(graph)
         attached.checkpointer = saver or server.saver
         yield attached

@@ -1,0 +1,45 @@
+# Everything runs in .venv, which `install` builds from the pinned versions in requirements-dev.constraints.txt.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+JS := tests/clients/js
+JS_INSTALLED := $(if $(wildcard $(JS)/package-lock.json),$(JS)/node_modules/.package-lock.json)
+
+.PHONY: help install run test bench lint
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## build .venv with everything
+
+run: $(INSTALLED) ## serve the demo project on http://127.0.0.1:2024
+	@$(BIN)/waystation dev --config examples/demo/langgraph.json
+
+test: $(INSTALLED) $(JS_INSTALLED) lint ## lint, then run all tests
+	@$(BIN)/pytest
+
+bench: $(INSTALLED) ## measure the graphs alone, then through a server
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bench/run
+
+lint: $(INSTALLED) ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+$(INSTALLED): pyproject.toml requirements-dev.constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one with: make install PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
+	  || { echo "Debian keeps venv in a package of its own: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements-dev.constraints.txt -e '.[dev]'
+	@touch $@
+
+$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null \
+	  || { echo "The JavaScript client tests need Node.js 20 or newer with npm."; \
+	       echo "Debian: apt-get install nodejs npm    macOS: brew install node"; exit 1; }
+	@cd $(JS) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -1,0 +1,184 @@
+"""The ``waystation`` command: what it offers, and how errors leave it."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from waystation.cli.listening import is_loopback
+from waystation.errors import ConfigError, WaystationError
+
+__all__ = ["app", "main"]
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 2024
+
+app = typer.Typer(
+    name="waystation",
+    help="A self-hosted server for LangGraph and Deep Agents.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Template(StrEnum):
+    """The project templates, by the name of their directory."""
+
+    chat = "chat"
+    agent = "agent"
+    deepagent = "deepagent"
+
+
+class LogLevel(StrEnum):
+    """The levels of ``LOG_LEVEL``."""
+
+    debug = "DEBUG"
+    info = "INFO"
+    warning = "WARNING"
+    error = "ERROR"
+    critical = "CRITICAL"
+
+
+ConfigFile = Annotated[Path, typer.Option("--config", help="The project's configuration file.")]
+Host = Annotated[str, typer.Option("--host", help="The address to listen on.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--n-jobs-per-worker", min=0, help="Runs executed at the same time. [default: N_JOBS_PER_WORKER or 64]"),
+]
+Level = Annotated[
+    LogLevel | None,
+    typer.Option("--server-log-level", case_sensitive=False, help="What to log. [default: LOG_LEVEL or INFO]"),
+]
+DEFAULT_CONFIG = Path("langgraph.json")
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names; exit code 1 and a plain message for an error of ours."""
+    try:
+        app()
+    except WaystationError as error:
+        typer.secho(f"Error: {error.message}", fg="red", err=True)
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from waystation import __version__
+
+        typer.echo(f"waystation {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+@app.command()
+def new(
+    path: Annotated[Path, typer.Argument(help="The directory to create.")],
+    template: Annotated[Template, typer.Option("--template", help="What to start from.")] = Template.chat,
+) -> None:
+    """Create a project that runs without any model key."""
+    from waystation.cli.new import create_project, next_steps
+
+    create_project(path, template.value)
+    next_steps(path, template.value)
+
+
+@app.command()
+def dev(
+    config: ConfigFile = DEFAULT_CONFIG,
+    host: Host = DEFAULT_HOST,
+    port: Port = DEFAULT_PORT,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Accepted for compatibility: no browser is opened in any case.")
+    ] = False,
+    no_reload: Annotated[bool, typer.Option("--no-reload", help="Do not watch the project for changes.")] = False,
+    n_jobs_per_worker: Jobs = None,
+    server_log_level: Level = None,
+) -> None:
+    """Serve a project while you work on it: SQLite beside the configuration file, reload on change, no authentication.
+
+    A change of a Python file, of the configuration file or of an .env file loads the project anew. A version that does
+    not load is reported, and the last good one keeps serving.
+    """
+    from waystation.cli.dev import serve_and_reload, serve_once
+
+    if not is_loopback(host):
+        typer.secho(
+            f"Warning: there is no authentication, and everyone who can reach {host} can use this server.",
+            fg="yellow",
+            err=True,
+        )
+    settings = _settings(n_jobs_per_worker, server_log_level)
+    run = serve_once if no_reload or sys.platform == "win32" else serve_and_reload
+    run(config, host, port, settings)
+
+
+@app.command()
+def serve(
+    config: ConfigFile = DEFAULT_CONFIG,
+    host: Host = DEFAULT_HOST,
+    port: Port = DEFAULT_PORT,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes. More than 1 needs PostgreSQL.")] = 1,
+    api_only: Annotated[bool, typer.Option("--api-only", help="Execute no runs here. Needs PostgreSQL.")] = False,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Listen beyond loopback without authentication.")] = False,
+    n_jobs_per_worker: Jobs = None,
+    server_log_level: Level = None,
+) -> None:
+    """Serve a project in production, from one process and one SQLite file."""
+    from waystation.cli.serve import serve_in_production
+
+    if workers > 1 or api_only:
+        option = "--workers" if workers > 1 else "--api-only"
+        raise ConfigError(
+            f"{option} needs a database and a bus that processes can share (DATABASE_URI and REDIS_URI). "
+            "This version has SQLite only, which one process serves: run without the option."
+        )
+    if not no_auth and not is_loopback(host):
+        raise ConfigError(
+            f"Refusing to listen on {host} without authentication: everyone who can reach it could use this server. "
+            "Listen on 127.0.0.1 behind a proxy that authenticates, or pass --no-auth if the network is trusted."
+        )
+    serve_in_production(config, host, port, _settings(n_jobs_per_worker, server_log_level))
+
+
+@app.command()
+def migrate(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Bring the database to the schema of this version."""
+    from waystation.cli.migrate import migrate_database
+
+    migrate_database(config)
+
+
+@app.command()
+def doctor(
+    config: ConfigFile = DEFAULT_CONFIG,
+    host: Host = DEFAULT_HOST,
+    port: Port = DEFAULT_PORT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Report what is wrong with the set-up, and what to do about it. Exit code 1 if something fails."""
+    from waystation.cli.doctor import examine
+
+    if not examine(config, host, port, as_json):
+        raise typer.Exit(1)
+
+
+def _settings(jobs: int | None, level: LogLevel | None) -> dict[str, str]:
+    """Options as the environment variables they stand for; those of the process give way."""
+    settings = {}
+    if jobs is not None:
+        settings["N_JOBS_PER_WORKER"] = str(jobs)
+    if level is not None:
+        settings["LOG_LEVEL"] = level.value
+    return settings

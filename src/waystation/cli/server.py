@@ -1,0 +1,82 @@
+"""Serving an application with uvicorn: start-up errors as exceptions, open streams ended at shutdown."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
+
+from waystation.cli.listening import BACKLOG
+
+__all__ = ["run"]
+
+
+def run(app: FastAPI, listener: socket.socket, grace_s: float, on_serving: Callable[[], None]) -> None:
+    """Serve `app` on `listener` until SIGINT or SIGTERM, then give open requests `grace_s` seconds to finish.
+
+    `on_serving` is called once the application has started and connections are accepted. Raises what the application
+    raises at start-up.
+    """
+    startup = _Startup(app)
+    config = uvicorn.Config(
+        startup,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=max(1, round(grace_s)),
+    )
+    # uvicorn stops on these and then raises them once more: by then the work is done, and the exit code is 0.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    try:
+        _Server(config, app, on_serving).run(sockets=[listener])
+    except SystemExit:
+        if startup.error is not None:
+            raise startup.error from None
+        raise
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, app: FastAPI, on_serving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._on_serving = on_serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_serving()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.server.begin_shutdown()
+        await super().shutdown(sockets)
+
+
+class _Startup:
+    """The application, with its error at start-up kept for the caller rather than logged as text."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self.error: BaseException | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_without_traceback(message: Message) -> None:
+            failed = message["type"] == "lifespan.startup.failed"
+            await send({"type": message["type"]} if failed else message)
+
+        try:
+            await self.app(scope, receive, send_without_traceback)
+        except BaseException as error:
+            self.error = error
+            raise

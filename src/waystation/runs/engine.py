@@ -1,0 +1,199 @@
+"""The engine: what routes and other features ask of runs. It puts state changes, signals and live events together."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Container, Sequence
+
+from sqlalchemy import Connection
+
+from waystation.auth.access import EVERYTHING, Access
+from waystation.errors import NotFound
+from waystation.observability.figures import QueueFigures, WorkerFigures
+from waystation.runs import lifecycle, queries
+from waystation.runs.lifecycle import Claim, Created
+from waystation.runs.order import Order
+from waystation.runs.worker import Worker
+from waystation.storage.database import Database
+from waystation.streams.bus import MemoryBus
+from waystation.streams.events import Event, Positions, RunEnd
+from waystation.timestamps import MICROSECONDS, now_us
+
+__all__ = ["Engine"]
+
+STOP_WAIT_S = 15
+"""How long deleting a running run waits for it to stop; it vanishes later in any case."""
+
+NOTHING = b"{}"
+"""What a client that waits for a run gets when the run never started."""
+
+
+class Engine:
+    """Creates, cancels and deletes runs, and tells the worker and the listeners about it."""
+
+    def __init__(
+        self, db: Database, bus: MemoryBus, positions: Positions, graphs: Container[str], worker: Worker
+    ) -> None:
+        self._db = db
+        self._bus = bus
+        self._positions = positions
+        self._graphs = graphs
+        self._worker = worker
+
+    async def create(self, access: Access, order: Order) -> Created:
+        """Store a run and start it if it may start. Raises what `lifecycle.create` raises."""
+        return (await self.create_all(access, [order]))[0]
+
+    async def create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
+        """Store several runs, all or none."""
+        offers = [self._worker.reserve() if order.after_s == 0 else None for order in orders]
+        try:
+            created = await asyncio.shield(self._db.write(_create_all, access, self._graphs, orders, now_us(), offers))
+        except BaseException:
+            for offer in offers:
+                if offer is not None:
+                    self._worker.release()
+            raise
+        for each, offer in zip(created, offers, strict=True):
+            self._created(each, offer)
+        return created
+
+    def _created(self, created: Created, offer: Claim | None) -> None:
+        if created.stopped:
+            self._worker.stop(created.stopped)
+        for run_id in created.gone:
+            self._ended(created.run["thread_id"], run_id, "interrupted")
+        if created.claimed is not None:
+            self._worker.accept(created.claimed)
+            return
+        if offer is not None:
+            self._worker.release()
+        if created.run["created_at"] > created.run["updated_at"]:
+            self._worker.wake_at(created.run["created_at"])
+        else:
+            self._worker.wake()
+
+    async def cancel(self, access: Access, thread_id: str | None, run_id: str, action: str) -> None:
+        """Cancel a run (spec 7.1). It is `interrupted` when this returns, and settled as soon as it has stopped.
+
+        Raises NotFound for a run that is unknown or finished."""
+        cancelled = await self._db.write(lifecycle.cancel, access, thread_id, run_id, action, now_us())
+        self._cancelled(run_id, *cancelled)
+
+    async def cancel_all(
+        self,
+        access: Access,
+        *,
+        statuses: tuple[str, ...] = (),
+        thread_id: str | None = None,
+        run_ids: Sequence[str] = (),
+        action: str,
+    ) -> None:
+        """Cancel all runs in one of `statuses`, or the given runs of a thread. Raises NotFound when there is none."""
+        cancelled = await self._db.write(_cancel_all, access, statuses, thread_id, run_ids, action, now_us())
+        for run_id, of_thread, held in cancelled:
+            self._cancelled(run_id, of_thread, held)
+        if not cancelled:
+            raise NotFound("No run to cancel was found.")
+
+    def _cancelled(self, run_id: str, thread_id: str, held: bool) -> None:
+        if held:
+            self._worker.stop([run_id])
+        else:
+            self._ended(thread_id, run_id, "interrupted")
+            self._worker.wake()
+
+    async def delete(self, access: Access, thread_id: str, run_id: str) -> None:
+        """Delete a run with its checkpoints, stopping it first if need be. Raises NotFound."""
+        if await self._db.write(lifecycle.delete, access, thread_id, run_id, now_us()):
+            await self._stop_and_wait(run_id)
+        else:
+            self._ended(thread_id, run_id, "rollback")
+            self._worker.wake()
+
+    async def _stop_and_wait(self, run_id: str) -> None:
+        with self._bus.wait_for_end(run_id) as waiter:
+            self._worker.stop([run_id])
+            await waiter.end(STOP_WAIT_S)
+
+    async def stop_deleted(self, run_ids: list[str]) -> None:
+        """The rows of these runs are gone with their thread: stop executing them."""
+        self._worker.stop(run_ids)
+
+    async def cancel_assistant_runs(self, assistant_id: str) -> None:
+        """Cancel what an assistant that is being deleted has in flight."""
+        for run_id, thread_id, held in await self._db.write(_cancel_assistant, assistant_id, now_us()):
+            self._cancelled(run_id, thread_id, held)
+
+    async def queue_figures(self) -> QueueFigures:
+        """How long the queue is and how long its runs have waited."""
+        now = now_us()
+        waiting, running = await self._db.read(queries.queue_figures, now)
+        seen: set[str] = set()
+        unblocked = []
+        for row in sorted(waiting):
+            if row.thread_id not in seen and not row.blocked:
+                unblocked.append(now - row.created_at)
+            seen.add(row.thread_id)
+        waits = [now - row.created_at for row in waiting]
+        return QueueFigures(
+            pending=len(waits),
+            running=running,
+            wait_max_s=max(waits, default=0) / MICROSECONDS,
+            wait_med_s=statistics.median(waits or [0]) / MICROSECONDS,
+            unblocked_pending=len(unblocked),
+            unblocked_wait_max_s=max(unblocked, default=0) / MICROSECONDS,
+            unblocked_wait_med_s=statistics.median(unblocked or [0]) / MICROSECONDS,
+        )
+
+    def worker_figures(self) -> WorkerFigures:
+        """How busy this process's worker is."""
+        return self._worker.figures()
+
+    def _ended(self, thread_id: str, run_id: str, status: str) -> None:
+        """Tell listeners of a run that no worker will ever settle."""
+        end = RunEnd(status, NOTHING)
+        self._bus.publish([Event(self._positions.next(), thread_id, run_id, "", b"", end=end)])
+
+
+def _create_all(
+    conn: Connection,
+    access: Access,
+    graphs: Container[str],
+    orders: Sequence[Order],
+    now: int,
+    offers: Sequence[Claim | None],
+) -> list[Created]:
+    return [
+        lifecycle.create(conn, access, graphs, order, now, offer) for order, offer in zip(orders, offers, strict=True)
+    ]
+
+
+def _cancel_all(
+    conn: Connection,
+    access: Access,
+    statuses: tuple[str, ...],
+    thread_id: str | None,
+    run_ids: Sequence[str],
+    action: str,
+    now: int,
+) -> list[tuple[str, str, bool]]:
+    if statuses:
+        chosen = [(row.run_id, row.thread_id) for row in queries.runs_by_status(conn, statuses, access)]
+    else:
+        chosen = [(run_id, thread_id) for run_id in run_ids]
+    cancelled = []
+    for run_id, of_thread in chosen:
+        try:
+            cancelled.append((run_id, *lifecycle.cancel(conn, access, of_thread, run_id, action, now)))
+        except NotFound:
+            continue  # finished meanwhile, or never there: the others are cancelled all the same
+    return cancelled
+
+
+def _cancel_assistant(conn: Connection, assistant_id: str, now: int) -> list[tuple[str, str, bool]]:
+    rows = queries.runs_of_assistant(conn, assistant_id)
+    return [
+        (row.run_id, *lifecycle.cancel(conn, EVERYTHING, row.thread_id, row.run_id, "interrupt", now)) for row in rows
+    ]

@@ -1,0 +1,101 @@
+"""Where a search for threads by metadata starts from, so that it reads few rows however many threads there are.
+
+PostgreSQL decides by itself, with statistics and the GIN index. On SQLite the choice is made here, from the labels of the
+wanted metadata (`waystation.storage.labels`) and a look at how many threads carry each:
+
+* sorted by creation, the rarest label's part of the index is read in order, and ends at the page's last row;
+* sorted otherwise, a rare label's threads are all read and sorted;
+* a common label is looked up for one thread after the other, in the order of the sort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, FromClause, TableClause, bindparam, exists, func, literal, select
+
+from waystation.encoding import decode, encode
+from waystation.storage.containment import contains
+from waystation.storage.labels import Label, labels_of, thread_labels
+from waystation.storage.tables import threads
+
+__all__ = ["FEW", "ThreadSource", "thread_source"]
+
+FEW = 2000
+"""So many threads may be read and sorted for one page; beyond, walking an index in order is faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSource:
+    """What to select thread ids from. Conditions on `threads` may be added in any case."""
+
+    rows: FromClause
+    conditions: tuple[ColumnElement[bool], ...]
+    thread_id: ColumnElement[str]
+    created_at: ColumnElement[int]
+    """Sort by this column rather than that of `threads`."""
+    narrow: bool
+    """Whether the search starts at an index other than those of `threads`."""
+
+
+_COUNT = select(func.count()).select_from(
+    select(literal(1).label("one"))
+    .select_from(thread_labels)
+    .where(thread_labels.c.key == bindparam("label_key"), thread_labels.c.value == bindparam("label_value"))
+    .limit(FEW + 1)
+    .subquery()
+)
+
+
+def thread_source(
+    conn: Connection, metadata: Mapping[str, Any] | None, *, by_creation: bool, given_ids: bool = False
+) -> ThreadSource:
+    """The threads whose metadata contains `metadata`.
+
+    `by_creation`: whether the result is sorted by creation, or not at all. `given_ids`: whether the caller adds a
+    condition on the ids, which then is the place to start from.
+    """
+    needle = encode(metadata) if metadata else None
+    if needle is None:
+        return _threads()
+    if conn.dialect.name != "sqlite":
+        return _threads(contains(threads.c.metadata, needle))
+    labels, sufficient = labels_of(decode(needle))
+    exact = () if sufficient else (contains(threads.c.metadata, needle),)
+    if not labels or given_ids:
+        return _threads(*(_carries(threads, label) for label in labels), *exact)
+    counts = [
+        conn.execute(_COUNT, {"label_key": label.key, "label_value": label.value}).scalar_one() for label in labels
+    ]
+    rarest = counts.index(min(counts))
+    if not by_creation and counts[rarest] > FEW:
+        return _threads(*(_carries(threads, label) for label in labels), *exact)
+    return _labelled(labels.pop(rarest), labels, exact)
+
+
+def _threads(*conditions: ColumnElement[bool]) -> ThreadSource:
+    return ThreadSource(threads, conditions, threads.c.thread_id, threads.c.created_at, narrow=False)
+
+
+def _labelled(first: Label, others: Sequence[Label], exact: tuple[ColumnElement[bool], ...]) -> ThreadSource:
+    """Start at the label `first`. The outer join lets SQLite leave `threads` alone when nothing is asked of it."""
+    start = thread_labels.alias("label")
+    return ThreadSource(
+        start.outerjoin(threads, threads.c.thread_id == start.c.thread_id),
+        (start.c.key == first.key, start.c.value == first.value, *(_carries(start, label) for label in others), *exact),
+        start.c.thread_id,
+        start.c.created_at,
+        narrow=True,
+    )
+
+
+def _carries(rows: FromClause | TableClause, label: Label) -> ColumnElement[bool]:
+    other = thread_labels.alias()
+    return exists().where(
+        other.c.key == label.key,
+        other.c.value == label.value,
+        other.c.created_at == rows.c.created_at,
+        other.c.thread_id == rows.c.thread_id,
+    )

@@ -1,0 +1,88 @@
+"""`Store`: LangGraph's `BaseStore` on the database, for graphs (``runtime.store``, ``get_store()``) and for the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from langgraph.store.base import BaseStore, Op, Result, TTLConfig
+
+from waystation.auth.access import EVERYTHING, Access
+from waystation.errors import ConfigError
+from waystation.storage.database import Database
+from waystation.store import queries
+from waystation.store.batch import Batch
+from waystation.timestamps import now_us
+
+__all__ = ["Store"]
+
+SWEEP_LIMIT = 1000
+"""Expired items deleted by one transaction."""
+
+
+class Store(BaseStore):
+    """A batch is one transaction: with puts a write, otherwise a read. Usable from any thread and event loop.
+
+    Reading an item that has a time to live starts that time anew (unless the operation says otherwise), which is a short
+    write after the read. Expired items are invisible at once.
+
+    The synchronous methods wait for the database's own threads, never for an event loop. So an asynchronous node may call
+    them too: that holds up its loop for the length of the transaction, but cannot deadlock.
+    """
+
+    supports_ttl = True
+
+    def __init__(self, db: Database, ttl: Mapping[str, Any] | None = None, access: Access = EVERYTHING) -> None:
+        """`ttl` is ``store.ttl`` of ``langgraph.json`` (spec 19, 21). Raises ConfigError if that is malformed."""
+        self._db = db
+        self._access = access
+        self.ttl_config = _ttl_config(ttl or {})
+
+    def seen_by(self, access: Access) -> Store:
+        """The same store as `access` may see it."""
+        return Store(self._db, self.ttl_config, access)
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        batch = Batch(ops)
+        run = self._db.write_blocking if batch.writes else self._db.read_blocking
+        now = now_us()
+        results, prolonged = run(batch.run, now, self._access)
+        if prolonged:
+            self._db.write_blocking(queries.touch_items, prolonged, now)
+        return results
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        batch = Batch(ops)
+        run = self._db.write if batch.writes else self._db.read
+        now = now_us()
+        results, prolonged = await run(batch.run, now, self._access)
+        if prolonged:
+            await self._db.write(queries.touch_items, prolonged, now)
+        return results
+
+    async def sweep(self, limit: int = SWEEP_LIMIT) -> int:
+        """Free the space of expired items, `limit` in a transaction so that others get their turn; returns how many."""
+        swept = 0
+        while (count := await self._db.write(queries.sweep, now_us(), limit)) > 0:
+            swept += count
+            if count < limit:
+                break
+        return swept
+
+
+def _ttl_config(settings: Mapping[str, Any]) -> TTLConfig:
+    refresh = settings.get("refresh_on_read", True)
+    if not isinstance(refresh, bool):
+        raise ConfigError(f"store.ttl.refresh_on_read must be true or false, not {refresh!r}")
+    for name in ("default_ttl", "sweep_interval_minutes"):
+        minutes = settings.get(name)
+        if minutes is None:
+            continue
+        if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not minutes > 0:
+            raise ConfigError(f"store.ttl.{name} must be a number of minutes greater than 0, not {minutes!r}")
+    return {
+        "refresh_on_read": refresh,
+        "omit_expired": True,
+        "default_ttl": settings.get("default_ttl"),
+        "sweep_interval_minutes": settings.get("sweep_interval_minutes"),
+    }

@@ -1,0 +1,118 @@
+"""SQL of thread rows: creating, reading, changing, copying, deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql
+
+from waystation.auth.access import Access
+from waystation.errors import Conflict, NotFound
+from waystation.storage import checkpoints
+from waystation.storage.tables import threads
+from waystation.threads.ttl import Ttl, ttl_columns
+from waystation.threads.wire import COLUMNS, TTL_COLUMNS
+
+__all__ = ["copy", "create", "existing", "get", "new_row", "patch", "remove", "require", "visible"]
+
+_INSERT = postgresql.insert(threads).on_conflict_do_nothing(index_elements=["thread_id"])
+_GET = select(*COLUMNS, *TTL_COLUMNS).where(threads.c.thread_id == bindparam("thread_id"))
+_EXISTS = select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id"))
+_METADATA = select(threads.c.metadata).where(threads.c.thread_id == bindparam("thread_id"))
+_LOCKED_METADATA = _METADATA.with_for_update()
+_AMONG = select(threads.c.thread_id).where(threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)))
+_PATCH = update(threads).where(threads.c.thread_id == bindparam("of_thread"))
+_DELETE = delete(threads).where(threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)))
+
+
+def new_row(thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: int) -> dict[str, Any]:
+    """The row of a thread that has not run yet."""
+    return {
+        "thread_id": thread_id,
+        "status": "idle",
+        "rest_status": "idle",
+        "metadata": metadata,
+        "config": {},
+        "values": None,
+        "interrupts": {},
+        "error": None,
+        "created_at": now,
+        "updated_at": now,
+        "state_updated_at": now,
+        **ttl_columns(ttl, now),
+    }
+
+
+def create(
+    conn: Connection, row: Mapping[str, Any], if_exists: Literal["raise", "do_nothing"], access: Access
+) -> Row[Any] | None:
+    """Store a `new_row`; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2)."""
+    if conn.execute(_INSERT, row).rowcount:
+        return None
+    thread_id = row["thread_id"]
+    if if_exists == "do_nothing":
+        present = conn.execute(access.limit(_GET, threads.c.metadata), {"thread_id": thread_id}).first()
+        if present is not None:
+            return present
+    raise Conflict(f"The thread {thread_id} already exists.")
+
+
+def get(conn: Connection, thread_id: str, access: Access) -> Row[Any]:
+    """A thread as `wire.COLUMNS` and `wire.TTL_COLUMNS`. Raises NotFound."""
+    row = conn.execute(access.limit(_GET, threads.c.metadata), {"thread_id": thread_id}).first()
+    if row is None:
+        raise _missing(thread_id)
+    return row
+
+
+def require(conn: Connection, thread_id: str, access: Access) -> None:
+    """Raise NotFound unless there is such a thread."""
+    if conn.execute(access.limit(_EXISTS, threads.c.metadata), {"thread_id": thread_id}).first() is None:
+        raise _missing(thread_id)
+
+
+def patch(
+    conn: Connection, thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: int, access: Access
+) -> Row[Any]:
+    """Merge `metadata` into the thread's, give it a new `ttl` if there is one; returns the row as `get`. Raises NotFound."""
+    current = conn.execute(access.limit(_LOCKED_METADATA, threads.c.metadata), {"thread_id": thread_id}).first()
+    if current is None:
+        raise _missing(thread_id)
+    changes: dict[str, Any] = {"updated_at": now, **(ttl_columns(ttl, now) if ttl else {})}
+    if metadata:
+        changes["metadata"] = {**current[0], **metadata}
+    conn.execute(_PATCH, {"of_thread": thread_id, **changes})
+    return get(conn, thread_id, access)
+
+
+def copy(conn: Connection, thread_id: str, new_id: str, ttl: Ttl | None, now: int, access: Access) -> dict[str, Any]:
+    """Store a thread with the metadata and the checkpoints of another; returns its row. Raises Conflict (spec 3.2)."""
+    source = conn.execute(access.limit(_METADATA, threads.c.metadata), {"thread_id": thread_id}).first()
+    if source is None:
+        raise Conflict
+    row = new_row(new_id, source[0], ttl, now)
+    conn.execute(_INSERT, row)
+    checkpoints.copy_thread(conn, thread_id, new_id)
+    return row
+
+
+def visible(conn: Connection, thread_ids: Sequence[str], access: Access) -> list[str]:
+    """Those of `thread_ids` that exist and that the caller may see."""
+    return list(conn.execute(access.limit(_AMONG, threads.c.metadata), {"thread_ids": list(thread_ids)}).scalars())
+
+
+def existing(conn: Connection, thread_ids: Sequence[str]) -> list[str]:
+    """Those of `thread_ids` that exist, whoever they belong to: only to tell a forbidden id from an unknown one."""
+    return list(conn.execute(_AMONG, {"thread_ids": list(thread_ids)}).scalars())
+
+
+def remove(conn: Connection, thread_ids: Sequence[str], access: Access) -> None:
+    """Delete threads with their runs, events and checkpoints."""
+    checkpoints.delete_threads(conn, list(thread_ids))
+    conn.execute(access.limit(_DELETE, threads.c.metadata), {"thread_ids": list(thread_ids)})
+
+
+def _missing(thread_id: str) -> NotFound:
+    return NotFound(f"There is no thread {thread_id}.")

@@ -1,0 +1,123 @@
+"""SQL of finding threads (spec 1.4, 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select
+
+from waystation.auth.access import Access
+from waystation.encoding import decode, encode
+from waystation.storage.containment import contains, unindexed
+from waystation.storage.tables import threads
+from waystation.storage.thread_source import FEW, ThreadSource, thread_source
+from waystation.threads.extract import Extraction, picked
+from waystation.threads.wire import columns, stored_thread
+
+__all__ = ["Filters", "Order", "Page", "count", "find_ids", "search"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """All that are given must match; `metadata` and `values` by containment."""
+
+    metadata: Mapping[str, Any] | None = None
+    values: Mapping[str, Any] | None = None
+    status: str | None = None
+    ids: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A column of `threads` to sort by; equal ones are in order of creation."""
+
+    column: str = "created_at"
+    ascending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    limit: int
+    offset: int = 0
+
+
+_WITH_STATUS = select(func.count()).select_from(
+    select(literal(1).label("one")).where(threads.c.status == bindparam("status")).limit(FEW + 1).subquery()
+)
+
+
+def search(
+    conn: Connection,
+    filters: Filters,
+    order: Order,
+    page: Page,
+    fields: Sequence[str],
+    extractions: Sequence[Extraction],
+    access: Access,
+) -> list[dict[str, Any]]:
+    """A page of threads with the wire form of `fields`, and ``extracted`` if there are `extractions`."""
+    ids = find_ids(conn, filters, order, page, access)
+    roots = [root for root in dict.fromkeys(e.root for e in extractions) if root not in fields]
+    read = (*fields, *roots)
+    statement = select(threads.c.thread_id, *columns(read)).where(threads.c.thread_id.in_(ids))
+    # Sorting ids and then fetching the rows keeps large values out of the sort.
+    rows = {row[0]: row[1:] for row in conn.execute(access.limit(statement, threads.c.metadata))}
+    found = []
+    for thread_id in ids:
+        thread = stored_thread(rows[thread_id], fields)
+        if extractions:
+            thread["extracted"] = _extracted(extractions, dict(zip(read, rows[thread_id], strict=True)))
+        found.append(thread)
+    return found
+
+
+def _extracted(extractions: Sequence[Extraction], row: Mapping[str, Any]) -> dict[str, Any]:
+    documents = {e.root: row[e.root] for e in extractions}
+    return picked(extractions, {root: text and decode(text) for root, text in documents.items()})
+
+
+def find_ids(conn: Connection, filters: Filters, order: Order, page: Page, access: Access) -> list[str]:
+    """The ids of a page of threads."""
+    source = thread_source(
+        conn, filters.metadata, by_creation=order.column == "created_at", given_ids=filters.ids is not None
+    )
+    statement = select(source.thread_id).select_from(source.rows).where(*source.conditions)
+    statement = _filtered(conn, statement, filters, source, order)
+    sort = {"created_at": source.created_at, "thread_id": source.thread_id}
+    keys = [sort.get(order.column, threads.c[order.column]), source.created_at, source.thread_id]
+    statement = statement.order_by(*(key.asc() if order.ascending else key.desc() for key in keys))
+    statement = statement.limit(page.limit).offset(page.offset)
+    return list(conn.execute(access.limit(statement, threads.c.metadata)).scalars())
+
+
+def count(conn: Connection, filters: Filters, access: Access) -> int:
+    """How many threads match."""
+    source = thread_source(conn, filters.metadata, by_creation=True)
+    statement = select(func.count()).select_from(source.rows).where(*source.conditions)
+    statement = _filtered(conn, statement, filters, source, Order())
+    return conn.execute(access.limit(statement, threads.c.metadata)).scalar_one()
+
+
+def _filtered(
+    conn: Connection, statement: Select[Any], filters: Filters, source: ThreadSource, order: Order
+) -> Select[Any]:
+    """`statement` with the filters other than metadata."""
+    if filters.ids is not None:
+        statement = statement.where(threads.c.thread_id.in_(filters.ids))
+    if filters.status is not None:
+        statement = statement.where(_status(conn, filters, source, order) == filters.status)
+    if filters.values:
+        statement = statement.where(contains(threads.c["values"], encode(filters.values)))
+    return statement
+
+
+def _status(conn: Connection, filters: Filters, source: ThreadSource, order: Order) -> ColumnElement[str]:
+    """The status column, kept from being the place to start from where another one is better."""
+    if source.narrow or filters.ids is not None:
+        return unindexed(threads.c.status)
+    if order.column in ("created_at", "status"):
+        return threads.c.status
+    few = conn.execute(_WITH_STATUS, {"status": filters.status}).scalar_one() <= FEW
+    return threads.c.status if few else unindexed(threads.c.status)

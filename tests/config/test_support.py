@@ -1,0 +1,80 @@
+"""What a project asks for and the server cannot do is never dropped in silence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from waystation.config import Config, announce, load_config
+from waystation.errors import ConfigError
+
+
+def load(tmp_path: Path, environ: dict[str, str], **keys: Any) -> Config:
+    path = tmp_path / "langgraph.json"
+    path.write_text(json.dumps({"graphs": {}, **keys}))
+    return load_config(path, environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "environ"),
+    [
+        ("auth", {"auth": {"path": "./auth.py:auth"}}, {}),
+        ("auth", {}, {"LANGGRAPH_AUTH": '{"path": "./auth.py:auth"}'}),
+        ("encryption", {"encryption": {"path": "./e.py:e"}}, {}),
+        ("LANGGRAPH_AUTH_TYPE", {}, {"LANGGRAPH_AUTH_TYPE": "langsmith"}),
+        ("LANGGRAPH_AES_KEY", {}, {"LANGGRAPH_AES_KEY": "k"}),
+        ("WAYSTATION_AUTH", {"env": {"WAYSTATION_AUTH": "api-key"}}, {}),
+        ("DATABASE_URI", {}, {"POSTGRES_URI": "postgres://x"}),
+    ],
+)
+def test_a_missing_protection_stops_the_start(
+    tmp_path: Path, name: str, keys: dict[str, Any], environ: dict[str, str]
+) -> None:
+    config = load(tmp_path, environ, **keys)
+
+    assert config.unsupported == (name,)
+    with pytest.raises(ConfigError, match=name):
+        announce(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("webhooks", {"webhooks": {"env_prefix": "X"}}),
+        ("priority", {"priority": {"path": "./p.py:p"}}),
+        ("ui", {"ui": {"agent": "./ui.tsx"}}),
+        ("ui_config", {"ui_config": {"shared": ["react"]}}),
+        ("http.app", {"http": {"app": "./app.py:app"}}),
+        ("http.enable_custom_route_auth", {"http": {"enable_custom_route_auth": True}}),
+        ("http.middleware_order", {"http": {"middleware_order": "auth_first"}}),
+        ("store.index", {"store": {"index": {"dims": 3, "embed": "x"}}}),
+        ("store.path", {"store": {"path": "./s.py:s"}}),
+        ("checkpointer.backend", {"checkpointer": {"backend": "mongo"}}),
+        ("checkpointer.path", {"checkpointer": {"path": "./c.py:c"}}),
+        ("checkpointer.serde", {"checkpointer": {"serde": {"pickle_fallback": True}}}),
+    ],
+)
+def test_another_missing_feature_is_a_warning(tmp_path: Path, name: str, keys: dict[str, Any]) -> None:
+    config = load(tmp_path, {}, **keys)
+    assert config.unsupported == (name,)
+
+    with capture_logs() as logs:
+        announce(config)
+    assert [(entry["log_level"], entry["setting"]) for entry in logs] == [("warning", name)]
+
+
+def test_notices_are_logged(tmp_path: Path) -> None:
+    config = load(tmp_path, {"BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "3601"})
+
+    with capture_logs() as logs:
+        announce(config)
+    assert "3601 seconds" in logs[0]["notice"]
+
+
+@pytest.mark.parametrize("value", ["", "noop", "none"])
+def test_no_authentication_asked_for_is_fine(tmp_path: Path, value: str) -> None:
+    announce(load(tmp_path, {"LANGGRAPH_AUTH_TYPE": value, "WAYSTATION_AUTH": value}))
