@@ -25,7 +25,7 @@ from waystation.threads import search, wire
 from waystation.threads.search import Filters, Order, Page
 from waystation.timestamps import MICROSECONDS, now_us
 
-BATCH = 5000
+BATCH = 1000
 STATUSES = ("idle", "idle", "idle", "idle", "idle", "idle", "idle", "busy", "interrupted", "error")
 
 

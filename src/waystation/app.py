@@ -20,9 +20,11 @@ from starlette.middleware.cors import CORSMiddleware
 from waystation import __version__, assistants
 from waystation.assistants.routes import router as assistant_routes
 from waystation.config import Config, announce
+from waystation.config.http import DEFAULT_CORS
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
 from waystation.http import errors as http_errors
+from waystation.http.router import Dispatcher, Router
 from waystation.runs.engine import Engine
 from waystation.runs.routes import router as run_routes
 from waystation.runs.worker import Worker
@@ -47,14 +49,6 @@ log = structlog.get_logger("waystation")
 
 DATABASE_FILE = "waystation.db"
 LOCK_FILE = "lock"
-
-CORS_DEFAULT = {
-    "allow_origins": ["*"],
-    "allow_methods": ["*"],
-    "allow_headers": ["*"],
-    "expose_headers": ["x-pagination-total", "x-pagination-next", "content-location"],
-}
-
 
 @dataclass(slots=True)
 class Server:
@@ -137,12 +131,17 @@ def create_app(config: Config) -> FastAPI:
         "runs": [run_routes],
         "store": [store_routes],
     }
+    own = []
     for family, members in routers.items():
         if family not in disabled:
             for router in members:
-                app.include_router(router, prefix=config.http.mount_prefix)
+                if isinstance(router, Router):
+                    own.append(router)
+                else:
+                    app.include_router(router, prefix=config.http.mount_prefix)
+    app.router.default = Dispatcher(own, config.http.mount_prefix)
     app.include_router(system_routes)
-    app.add_middleware(CORSMiddleware, **(config.http.cors if config.http.cors is not None else CORS_DEFAULT))
+    app.add_middleware(CORSMiddleware, **(config.http.cors if config.http.cors is not None else DEFAULT_CORS))
     return app
 
 

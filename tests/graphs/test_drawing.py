@@ -15,20 +15,23 @@ from waystation.graphs.drawing import drawing, parse_xray
 Graph = Pregel[Any, Any, Any, Any]
 
 
-def node(_state: Any) -> dict[str, Any]:
+def _pass(_state: MessagesState) -> dict[str, Any]:
     return {}
 
 
-def subgraph(inner: Graph | None = None) -> Graph:
+passing: Any = _pass
+
+
+def subgraph(inner: Any = passing) -> Graph:
     builder = StateGraph(MessagesState)
-    builder.add_node("child", inner or node)
+    builder.add_node("child", inner)
     builder.add_edge(START, "child")
     return builder.compile()
 
 
 def with_child(child: Graph) -> Graph:
     builder = StateGraph(MessagesState)
-    builder.add_node("first", node)
+    builder.add_node("first", passing)
     builder.add_node("parent", child)
     builder.add_edge(START, "first")
     builder.add_conditional_edges("first", lambda _: "go", {"go": "parent", "stop": END})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 from structlog.testing import capture_logs
@@ -186,7 +187,7 @@ async def make():
 async def test_a_factory_is_called_for_every_access(project: Callable[[str], Graphs]) -> None:
     graphs = project("def make():\n    calls.append(1)\n    return builder")
     for access_context in ("threads.create_run", "threads.update", "threads.read", "assistants.read"):
-        async with graphs.open("agent", config={}, access_context=access_context):  # type: ignore[arg-type]
+        async with graphs.open("agent", config={}, access_context=access_context):
             pass
 
     assert len(module().calls) == 4
@@ -201,11 +202,12 @@ async def test_the_runtime_and_config_tell_execution_from_the_rest(
     project: Callable[[str], Graphs], access_context: Any, executes: bool
 ) -> None:
     graphs = project("def make(c, r: ServerRuntime[Context]):\n    calls.append((c, r))\n    return graph")
-    store, user, config = InMemoryStore(), object(), {"configurable": {"a": 1}, "tags": ["t"]}
+    store, user = InMemoryStore(), object()
+    config: RunnableConfig = {"configurable": {"a": 1}, "tags": ["t"]}
     graphs.attach(store)
     async with graphs.open(
         "agent",
-        config=config,  # type: ignore[arg-type]
+        config=config,
         access_context=access_context,
         user=user,
         context={"model": "big", "unknown": 1},

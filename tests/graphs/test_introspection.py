@@ -43,9 +43,9 @@ def calls() -> list[Any]:
 async def test_every_description(graphs: Graphs, graph_id: str) -> None:
     described = graphs.introspection
 
-    found = await described.schemas(graph_id)
+    found: dict[str, Any] = await described.schemas(graph_id)
     assert found["graph_id"] == graph_id
-    assert set(found["state_schema"]["properties"]) == {"x"}  # type: ignore[index, arg-type]
+    assert set(found["state_schema"]["properties"]) == {"x"}
     assert list(await described.subgraph_schemas(graph_id)) == ["inner"]
     assert list(await described.subgraph_schemas(graph_id, "inner", recurse=True)) == ["inner"]
     assert await described.subgraph_schemas(graph_id, "nowhere") == {}

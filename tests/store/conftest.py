@@ -2,12 +2,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
+from waystation.config import Config
+from waystation.http import errors
 from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import metadata
-from waystation.store.store import Store
+from waystation.store import Store
+from waystation.store.routes import router
 
 
 @pytest.fixture
@@ -21,3 +27,14 @@ async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 @pytest.fixture
 async def store(db: SqliteDatabase) -> Store:
     return Store(db)
+
+
+@pytest.fixture
+async def api(store: Store, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the store's routes alone."""
+    app = FastAPI()
+    app.include_router(router)
+    errors.install(app)
+    app.state.server = SimpleNamespace(config=Config(tmp_path), store=store)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://store") as client:
+        yield client

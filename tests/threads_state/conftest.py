@@ -24,7 +24,7 @@ from waystation.threads import routes, state_routes
 from waystation.timestamps import now_us
 
 PROJECT = Path(__file__).parent / "project"
-GRAPHS = ("chat", "approval", "nested", "parallel", "fan", "picky", "workflow")
+GRAPHS = ("chat", "approval", "nested", "parallel", "fan", "picky", "gated", "traced", "workflow")
 
 
 class Published:
@@ -127,6 +127,6 @@ async def client(server: State) -> AsyncIterator[httpx.AsyncClient]:
     app.include_router(state_routes.router)
     app.state.server = server
     errors.install(app)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         yield http

@@ -77,7 +77,8 @@ async def test_every_form_of_before(client: Any, talk: str) -> None:
 
 
 async def test_a_before_that_bounds_nothing(client: Any, talk: str) -> None:
-    for before in (None, {}, {"configurable": {}}, {"thread_id": talk}):
+    forms: list[Any] = [None, {}, {"configurable": {}}, {"thread_id": talk}]
+    for before in forms:
         assert [state["metadata"]["step"] for state in await searched(client, talk, before=before)] == [10]
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-NEVER_RAN = {
+NEVER_RAN: dict[str, Any] = {
     "values": {},
     "next": [],
     "tasks": [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -22,6 +23,7 @@ NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 SYSTEM = {"created_by": "system"}
 
 
+@cache
 def assistant_id_for_graph(graph_id: str) -> str:
     """The id of the system-created assistant of a graph."""
     return str(uuid5(NAMESPACE, graph_id))

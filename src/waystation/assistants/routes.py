@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
@@ -174,7 +174,7 @@ async def _opening(request: Request, server: Server, assistant_id: str) -> tuple
     """An assistant's graph and the config to open it with. Raises NotFound."""
     row = await server.db.read(queries.get, assistant_id, access_of(request))
     configurable = {**row["config"].get("configurable", {}), **server_configurable(request)}
-    config: RunnableConfig = {**row["config"], "configurable": configurable}
+    config = cast("RunnableConfig", {**row["config"], "configurable": configurable})
     return row["graph_id"], config
 
 

@@ -1,6 +1,6 @@
 """The server process under `waystation dev`: ``python -m waystation.cli.child CONFIG LISTENER CONTROL`` (two descriptors).
 
-It loads the project, reports, waits until the port is free for it, and serves. A supervisor that is gone takes it along.
+It loads the project, reports, waits until the port is its to serve, and serves. A supervisor that is gone takes it along.
 """
 
 from __future__ import annotations
@@ -14,33 +14,31 @@ import traceback
 from pathlib import Path
 
 from waystation.cli.control import GO, Verdict
+from waystation.cli.serving import DEV_GRACE_S, configuration, serve_project
 from waystation.errors import WaystationError
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the process that `sys.argv` describes."""
+    """Run the process that `sys.argv` describes. Exit code 1 after a reported error."""
     config_path, listener, control = Path(sys.argv[1]), int(sys.argv[2]), socket.socket(fileno=int(sys.argv[3]))
-    # Ctrl-C reaches this process too; before it serves, the supervisor ends it.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    # The terminal sends these to this process too; it is the supervisor that ends it.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
     directories: tuple[str, ...] = ()
     try:
-        from waystation.cli.dev import dev_config
         from waystation.graphs import Graphs
 
-        config = dev_config(config_path, {})
+        config = configuration(config_path, {}, DEV_GRACE_S)
         directories = config.dependencies
-        loaded = Verdict(directories=directories, graphs=tuple(config.graphs), data_dir=str(config.data_dir))
         Graphs.load(config)
-        control.sendall(loaded.line())
+        well = Verdict(directories=directories, graphs=tuple(config.graphs), data_dir=str(config.data_dir)).line()
+        control.sendall(well)
         if control.recv(len(GO)) != GO:
             return
-        threading.Thread(target=_end_with, args=(control,), daemon=True).start()
-
-        from waystation.cli.dev import serve_project
-
-        serve_project(config, socket.socket(fileno=listener), lambda: control.sendall(loaded.line()))
+        threading.Thread(target=_leave_with_the_supervisor, args=(control,), daemon=True).start()
+        serve_project(config, socket.socket(fileno=listener), lambda: control.sendall(well))
     except WaystationError as error:
         control.sendall(Verdict(error.message, directories).line())
         sys.exit(1)
@@ -49,8 +47,8 @@ def main() -> None:
         sys.exit(1)
 
 
-def _end_with(control: socket.socket) -> None:
-    """Wait for the supervisor's end of `control` to close, which says nothing before; then leave as it left: at once."""
+def _leave_with_the_supervisor(control: socket.socket) -> None:
+    """Wait for the other end of `control` to close, and then leave as the supervisor did: at once."""
     control.recv(1)
     os._exit(1)
 

@@ -16,6 +16,7 @@ __all__ = ["app", "main"]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 2024
+DEFAULT_CONFIG = Path("langgraph.json")
 
 app = typer.Typer(
     name="waystation",
@@ -49,13 +50,14 @@ Host = Annotated[str, typer.Option("--host", help="The address to listen on.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 Jobs = Annotated[
     int | None,
-    typer.Option("--n-jobs-per-worker", min=0, help="Runs executed at the same time. [default: N_JOBS_PER_WORKER or 64]"),
+    typer.Option(
+        "--n-jobs-per-worker", min=0, help="Runs executed at the same time. [default: N_JOBS_PER_WORKER or 64]"
+    ),
 ]
 Level = Annotated[
     LogLevel | None,
     typer.Option("--server-log-level", case_sensitive=False, help="What to log. [default: LOG_LEVEL or INFO]"),
 ]
-DEFAULT_CONFIG = Path("langgraph.json")
 
 
 def main() -> None:
@@ -111,8 +113,6 @@ def dev(
     A change of a Python file, of the configuration file or of an .env file loads the project anew. A version that does
     not load is reported, and the last good one keeps serving.
     """
-    from waystation.cli.dev import serve_and_reload, serve_once
-
     if not is_loopback(host):
         typer.secho(
             f"Warning: there is no authentication, and everyone who can reach {host} can use this server.",
@@ -120,8 +120,14 @@ def dev(
             err=True,
         )
     settings = _settings(n_jobs_per_worker, server_log_level)
-    run = serve_once if no_reload or sys.platform == "win32" else serve_and_reload
-    run(config, host, port, settings)
+    if no_reload or sys.platform == "win32":
+        from waystation.cli.serving import DEV_GRACE_S, serve_here
+
+        serve_here(config, host, port, settings, DEV_GRACE_S)
+    else:
+        from waystation.cli.supervisor import supervise
+
+        supervise(config, host, port, settings)
 
 
 @app.command()
@@ -136,7 +142,7 @@ def serve(
     server_log_level: Level = None,
 ) -> None:
     """Serve a project in production, from one process and one SQLite file."""
-    from waystation.cli.serve import serve_in_production
+    from waystation.cli.serving import serve_here
 
     if workers > 1 or api_only:
         option = "--workers" if workers > 1 else "--api-only"
@@ -149,7 +155,7 @@ def serve(
             f"Refusing to listen on {host} without authentication: everyone who can reach it could use this server. "
             "Listen on 127.0.0.1 behind a proxy that authenticates, or pass --no-auth if the network is trusted."
         )
-    serve_in_production(config, host, port, _settings(n_jobs_per_worker, server_log_level))
+    serve_here(config, host, port, _settings(n_jobs_per_worker, server_log_level))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -44,7 +45,11 @@ class Introspection:
         if key in self._kept:
             return self._kept[key]  # type: ignore[no-any-return]
         async with self._open(graph_id, config, user) as graph:
-            found: dict[str, str | JsonSchema | None] = {"graph_id": graph_id, **schemas(graph)}
+            # In a thread: the schemas of message types alone take a tenth of a second.
+            found: dict[str, str | JsonSchema | None] = {
+                "graph_id": graph_id,
+                **await asyncio.to_thread(schemas, graph),
+            }
         self._keep(graph_id, key, found)
         return found
 
@@ -61,7 +66,7 @@ class Introspection:
         found: dict[str, dict[str, JsonSchema | None]] | None = self._kept.get(key)
         if found is None:
             async with self._open(graph_id, config, user) as graph:
-                found = subgraph_schemas(graph, None, recurse)
+                found = await asyncio.to_thread(subgraph_schemas, graph, None, recurse)
             self._keep(graph_id, key, found)
         if namespace is None:
             return found

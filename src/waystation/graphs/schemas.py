@@ -85,18 +85,22 @@ def _state(graph: Pregel[Any, Any, Any, Any]) -> JsonSchema:
     for key in graph.stream_channels_list:
         channel = graph.channels[key]
         if isinstance(channel, BaseChannel):
-            types[key] = _describable(channel.ValueType)
-    return json_schema(typed_dict(graph.get_name("State"), types))
+            types[key] = channel.ValueType
+    name = graph.get_name("State")
+    if (whole := _described(typed_dict(name, types))) is not None:
+        return whole
+    return json_schema(
+        typed_dict(name, {key: Any if _described(type_) is None else type_ for key, type_ in types.items()})
+    )
 
 
-def _describable(type_: Any) -> Any:
-    """`type_`, or Any when it has no JSON Schema."""
+def _described(type_: Any) -> JsonSchema | None:
+    """The JSON Schema of `type_`, if it has one."""
     try:
-        json_schema(type_)
+        return json_schema(type_)
     except Exception as error:  # noqa: BLE001  a schema runs hooks of arbitrary user types
-        log.debug("a channel's type has no JSON Schema", type=repr(type_), error=repr(error))
-        return Any
-    return type_
+        log.debug("a type has no JSON Schema", type=repr(type_), error=repr(error))
+        return None
 
 
 def _context(graph: Pregel[Any, Any, Any, Any]) -> JsonSchema | None:

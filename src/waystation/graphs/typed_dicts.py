@@ -49,14 +49,21 @@ def _rebuilt(type_: Any, within: tuple[Any, ...]) -> Any:
 def _rebuilt_dict(type_: Any, within: tuple[Any, ...]) -> Any:
     keys = {}
     for key, declared in get_type_hints(type_, include_extras=True).items():
-        value = _rebuilt(_without_qualifiers(declared), within)
-        keys[key] = value if key in type_.__required_keys__ else NotRequired[value]
+        value, required = _unqualified(declared, key in type_.__required_keys__)
+        value = _rebuilt(value, within)
+        keys[key] = value if required else NotRequired[value]
     new = _make_typed_dict(type_.__name__, keys)
     new.__doc__ = type_.__doc__
     return new
 
 
-def _without_qualifiers(type_: Any) -> Any:
-    while get_origin(type_) in (Required, NotRequired, ReadOnly):
+def _unqualified(type_: Any, required: bool) -> tuple[Any, bool]:
+    """`type_` without qualifiers, and whether its key is required.
+
+    The qualifier counts over what the TypedDict says of the key (`required`), which did not see it if it was in an annotation
+    kept as text.
+    """
+    while (origin := get_origin(type_)) in (Required, NotRequired, ReadOnly):
+        required = required if origin is ReadOnly else origin is Required
         type_ = get_args(type_)[0]
-    return type_
+    return type_, required

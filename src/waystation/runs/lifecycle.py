@@ -350,9 +350,10 @@ def _settle_thread(
     return more
 
 
-def renew(conn: Connection, offer: Claim) -> None:
-    """Extend the leases of everything the worker holds."""
-    queries.renew(conn, offer.worker_id, offer.until)
+def renew(conn: Connection, offer: Claim, run_ids: Sequence[str]) -> None:
+    """Extend the leases of the runs that the worker really executes. One that it holds but no longer executes, because it
+    could not be settled, expires and is tried again."""
+    queries.renew(conn, offer.worker_id, run_ids, offer.until)
 
 
 def next_due_at(conn: Connection, now: int) -> int | None:

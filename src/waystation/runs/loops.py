@@ -15,6 +15,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
@@ -46,9 +47,10 @@ current_run: contextvars.ContextVar[str | None] = contextvars.ContextVar("curren
 class _RunnerLoop:
     """One loop on one thread."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, threads: int) -> None:
         self.name = name
         self.loop = uvloop.new_event_loop()
+        self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix=f"{name}-node"))
         self.loop.set_task_factory(self._create_task)
         self.beat = time.monotonic()
         self.reported = False
@@ -108,8 +110,10 @@ class _RunnerLoop:
 class RunnerLoops:
     """The loops of one worker."""
 
-    def __init__(self) -> None:
-        self._loops: list[_RunnerLoop] = [_RunnerLoop("waystation-runner-0")]
+    def __init__(self, threads: int) -> None:
+        """`threads` is how many synchronous nodes may run at once on each loop."""
+        self._threads = threads
+        self._loops: list[_RunnerLoop] = [_RunnerLoop("waystation-runner-0", threads)]
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._watchdog = threading.Thread(target=self._watch, name="waystation-watchdog", daemon=True)
@@ -136,7 +140,7 @@ class RunnerLoops:
             if responsive:
                 return responsive[0]
             if len(self._loops) < MAX_LOOPS:
-                self._loops.append(_RunnerLoop(f"waystation-runner-{len(self._loops)}"))
+                self._loops.append(_RunnerLoop(f"waystation-runner-{len(self._loops)}", self._threads))
                 return self._loops[-1]
             return min(self._loops, key=lambda runner: runner.load)
 

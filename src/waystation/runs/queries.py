@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -275,14 +276,14 @@ def next_due_at(conn: Connection, now: int) -> int | None:
 
 _RENEW = (
     update(runs)
-    .where(runs.c.worker_id == bindparam("by_worker"), literal_column("runs.worker_id IS NOT NULL"))
+    .where(runs.c.worker_id == bindparam("by_worker"), runs.c.run_id.in_(bindparam("run_ids", expanding=True)))
     .values(lease_expires_at=bindparam("until"))
 )
 
 
-def renew(conn: Connection, worker_id: str, until: int) -> None:
-    """Extend the leases of everything a worker holds."""
-    conn.execute(_RENEW, {"by_worker": worker_id, "until": until})
+def renew(conn: Connection, worker_id: str, run_ids: Sequence[str], until: int) -> None:
+    """Extend the leases of runs that a worker holds."""
+    conn.execute(_RENEW, {"by_worker": worker_id, "run_ids": list(run_ids), "until": until})
 
 
 _CANCELLED = select(runs.c.run_id).where(

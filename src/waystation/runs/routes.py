@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any, get_args
 
-from fastapi import APIRouter, Request, Response
 from pydantic import RootModel, TypeAdapter
 from sqlalchemy import Row
+from starlette.requests import Request
+from starlette.responses import Response
 
 from waystation.errors import BadInput, NotFound, UnprocessableInput
 from waystation.http.bodies import read_body, read_json, require_uuid
@@ -16,6 +17,7 @@ from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import integer
 from waystation.http.responses import access_of, empty, json_response, raw_json
+from waystation.http.router import Router
 from waystation.runs import queries
 from waystation.runs.models import (
     CancelAction,
@@ -36,7 +38,7 @@ from waystation.streams.sse import HEADERS as SSE_HEADERS
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Runs"])
+router = Router(tags=["Runs"])
 
 JSON = {"content-type": "application/json"}
 SESSION_NAME = "langsmith_session_name"

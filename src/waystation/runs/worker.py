@@ -19,11 +19,12 @@ from typing import Any
 import structlog
 from uuid_utils import uuid4
 
+from waystation.auth.access import EVERYTHING
 from waystation.config import Config
 from waystation.errors import Unavailable
 from waystation.graphs import Graphs
 from waystation.observability.figures import WorkerFigures
-from waystation.runs import lifecycle
+from waystation.runs import lifecycle, queries
 from waystation.runs.execution import Ending, Execution
 from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
@@ -51,6 +52,9 @@ ABANDON_S = 10
 
 STOP_S = 5
 """How long a run may take to stop when the process shuts down."""
+
+MIN_NODE_THREADS = 16
+"""Threads for synchronous nodes of one loop at least; otherwise one for each run that may be executing."""
 
 REMEMBERED_STOPS = 1024
 """Stop signals kept for runs that are just being handed to this worker."""
@@ -90,7 +94,7 @@ class Worker:
         self._saver = saver
         self._bus = bus
         self._positions = positions
-        self._loops = RunnerLoops()
+        self._loops = RunnerLoops(threads=max(MIN_NODE_THREADS, config.jobs_per_worker))
         self._running: dict[str, _Running] = {}
         self._reserved = 0
         self._may_have_more = True
@@ -272,8 +276,17 @@ class Worker:
                 return
             _uncancel()
             ending = await execution.ended("stopped", None)
-        await events.flush()
-        settled = await self._db.write(lifecycle.settle, run, ending.outcome, now_us())
+        try:
+            await events.flush()
+        except Exception:
+            log.exception("events of a run could not be stored; clients that reconnect will miss them")
+        try:
+            settled = await self._db.write(lifecycle.settle, run, ending.outcome, now_us())
+        except LeaseLost:
+            if await self._db.read(queries.find_run, run.thread_id, run.run_id, EVERYTHING) is None:
+                events.end(RunEnd("rollback", ending.result))  # deleted with its thread: nobody else will tell
+                return
+            raise
         events.end(RunEnd(settled.status, ending.result))
         if settled.more:
             self._may_have_more = True
@@ -310,7 +323,7 @@ class Worker:
         while True:
             await asyncio.sleep(SAFETY_NET_S)
             try:
-                await self._db.write(lifecycle.renew, self._claim())
+                await self._db.write(lifecycle.renew, self._claim(), list(self._running))
                 await self._take_over(everything=False)
                 await self._stop_cancelled()
                 await self._abandon_stuck()

@@ -43,7 +43,7 @@ class _JsonbText(UserDefinedType[str]):
     cache_ok = True
     render_bind_cast = True
 
-    def get_col_spec(self) -> str:
+    def get_col_spec(self, **kw: Any) -> str:
         return "JSONB"
 
 

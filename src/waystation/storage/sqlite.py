@@ -41,8 +41,14 @@ GROUP = 256
 BUSY_TIMEOUT_MS = 10_000
 """How long a statement waits for another process that holds the file's write lock."""
 
-WAL_CHECKPOINT_PAGES = 4000
-"""Pages of 4 KiB the WAL may hold before the idle writer folds it back into the file."""
+FOLD_BYTES = 16 * 1024 * 1024
+"""Size of the write-ahead log from which it is folded back into the file, beside the writer and without stopping it."""
+
+FOLD_PAUSE_S = 1
+"""Pause between two folds."""
+
+FOLD_NOW_BYTES = 16 * FOLD_BYTES
+"""Size from which the writer stops and folds: under uninterrupted load the log would otherwise grow without end."""
 
 
 @dataclass(slots=True)
@@ -73,6 +79,11 @@ class SqliteDatabase:
             self._writer_connection = self._engine.connect()
         except Exception as error:
             raise ConfigError(f"cannot open the database file {path}: {error}") from error
+        self._log_file = path.with_name(path.name + "-wal")
+        self._fold_wanted = threading.Event()
+        self._closing = threading.Event()
+        self._folder = threading.Thread(target=self._fold_loop, name="waystation-folder", daemon=True)
+        self._folder.start()
         self._writer = threading.Thread(target=self._write_loop, name="waystation-writer", daemon=True)
         self._writer.start()
 
@@ -111,6 +122,9 @@ class SqliteDatabase:
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._readers.shutdown)
+        self._closing.set()
+        self._fold_wanted.set()
+        await asyncio.to_thread(self._folder.join)
         for connection in self._reader_connections:
             connection.close()
         self._writer_connection.close()
@@ -147,6 +161,7 @@ class SqliteDatabase:
             if group:
                 self._commit(group)
                 _answer(group)
+                self._watch_log()
             if call is None:
                 return
 
@@ -172,6 +187,28 @@ class SqliteDatabase:
             for call in group:
                 call.error = call.error or error
 
+    def _watch_log(self) -> None:
+        """Have the write-ahead log folded back once it is long. On the writer's thread, after the callers were answered."""
+        try:
+            size = self._log_file.stat().st_size
+        except OSError:
+            return
+        if size > FOLD_NOW_BYTES:
+            self._writer_connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._writer_connection.rollback()
+        elif size > FOLD_BYTES:
+            self._fold_wanted.set()
+
+    def _fold_loop(self) -> None:
+        with self._engine.connect() as connection:
+            while not self._closed:
+                self._fold_wanted.wait()
+                self._fold_wanted.clear()
+                if not self._closed:
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+                    connection.rollback()
+                    self._closing.wait(FOLD_PAUSE_S)
+
 
 def _answer(group: list[_Call]) -> None:
     """Hand each caller its result; one wake-up per event loop however many callers it has."""
@@ -179,6 +216,8 @@ def _answer(group: list[_Call]) -> None:
     for call in group:
         if call.loop is not None:
             by_loop[call.loop].append(call)
+        elif not call.future.set_running_or_notify_cancel():
+            continue
         elif call.error is not None:
             call.future.set_exception(call.error)
         else:
@@ -217,7 +256,8 @@ def _engine(path: Path) -> Engine:
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-16000",
-            f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
+            "wal_autocheckpoint=0",
+            f"journal_size_limit={FOLD_BYTES // 4}",
         ):
             connection.execute(f"PRAGMA {pragma}")
         containment.register(connection)

@@ -31,6 +31,11 @@ __all__ = [
     "Json",
     "assistant_versions",
     "assistants",
+    "checkpoint_runs",
+    "checkpoint_threads",
+    "checkpoint_values",
+    "checkpoint_writes",
+    "checkpoints",
     "events",
     "metadata",
     "runs",
@@ -164,4 +169,69 @@ store_items = Table(
     Column("ttl_minutes", Float),
     Column("expires_at", BigInteger),
     Index("ix_store_items_expires_at", "expires_at", sqlite_where=EXPIRES, postgresql_where=EXPIRES),
+)
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""An integer that the database assigns: SQLite does so only for columns of just this type."""
+
+checkpoint_threads = Table(
+    "checkpoint_threads",
+    metadata,
+    Column("thread_key", Key, primary_key=True, autoincrement=True),
+    Column("thread_id", Text, nullable=False, unique=True),
+)
+"""Short keys for threads with checkpoints, which need no row in `threads`. Rows of a new thread go to the ends of the
+tables below instead of all over them."""
+
+checkpoint_runs = Table(
+    "checkpoint_runs",
+    metadata,
+    Column("thread_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("run_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("run_id", LargeBinary),
+    Column("metadata", LargeBinary, nullable=False),
+    Index(
+        "ix_checkpoint_runs_run_id",
+        "run_id",
+        sqlite_where=text("run_id IS NOT NULL"),
+        postgresql_where=text("run_id IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("thread_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("ns", Text, primary_key=True),
+    Column("checkpoint_id", LargeBinary, primary_key=True),
+    Column("parent_id", LargeBinary),
+    Column("run_key", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+checkpoint_values = Table(
+    "checkpoint_values",
+    metadata,
+    Column("thread_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("ns", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("base", BigInteger),
+    Column("run_key", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+checkpoint_writes = Table(
+    "checkpoint_writes",
+    metadata,
+    Column("id", Key, primary_key=True, autoincrement=True),
+    Column("thread_key", BigInteger, nullable=False),
+    Column("ns", Text, nullable=False),
+    Column("checkpoint_id", LargeBinary, nullable=False),
+    Column("run_key", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Index("ix_checkpoint_writes_checkpoint", "thread_key", "ns", "checkpoint_id"),
 )

@@ -7,7 +7,7 @@ element, or a scalar that must be equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from waystation.encoding import to_plain
@@ -18,6 +18,9 @@ __all__ = ["Condition", "InvalidFilter", "parse_filter", "where"]
 
 MAX_VALUES = 200
 """Values in one filter: each becomes a term of the statement, and databases limit the depth of those."""
+
+MAX_DEPTH = 10
+"""Levels of objects and arrays in one filter, for the same reason."""
 
 _ORDERS: dict[str, Order] = {"$gt": "gt", "$gte": "gte", "$lt": "lt", "$lte": "lte"}
 _OPERATORS = ("$eq", "$ne", *_ORDERS)
@@ -41,8 +44,8 @@ def parse_filter(wanted: Mapping[str, Any] | None) -> tuple[Condition, ...]:
     if not wanted:
         return ()
     plain = to_plain(wanted)
-    if _count(plain) > MAX_VALUES:
-        raise InvalidFilter(f"A filter may hold at most {MAX_VALUES} values.")
+    if _count(plain) > MAX_VALUES or _depth(plain) > MAX_DEPTH:
+        raise InvalidFilter(f"A filter may hold at most {MAX_VALUES} values, {MAX_DEPTH} levels deep.")
     return tuple(condition for key, value in plain.items() for condition in _field(key, value))
 
 
@@ -88,8 +91,14 @@ def _operation(path: JsonPath, operator: str, operand: Any) -> Condition:
 
 
 def _count(value: Any) -> int:
+    return 1 + sum(map(_count, _inner(value)))
+
+
+def _depth(value: Any) -> int:
+    return 1 + max(map(_depth, _inner(value)), default=0)
+
+
+def _inner(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
-        return 1 + sum(map(_count, value.values()))
-    if isinstance(value, list):
-        return 1 + sum(map(_count, value))
-    return 1
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from langgraph.store.base import BaseStore, Op, Result, TTLConfig
+from langgraph.store.base import BaseStore, Op, Result
 
 from waystation.auth.access import EVERYTHING, Access
-from waystation.errors import ConfigError
 from waystation.storage.database import Database
 from waystation.store import queries
 from waystation.store.batch import Batch
@@ -33,10 +32,16 @@ class Store(BaseStore):
     supports_ttl = True
 
     def __init__(self, db: Database, ttl: Mapping[str, Any] | None = None, access: Access = EVERYTHING) -> None:
-        """`ttl` is ``store.ttl`` of ``langgraph.json`` (spec 19, 21). Raises ConfigError if that is malformed."""
+        """`ttl` is ``store.ttl`` of ``langgraph.json`` (spec 19, 21), already checked."""
         self._db = db
         self._access = access
-        self.ttl_config = _ttl_config(ttl or {})
+        settings = ttl or {}
+        self.ttl_config = {
+            "refresh_on_read": settings.get("refresh_on_read", True),
+            "omit_expired": True,
+            "default_ttl": settings.get("default_ttl"),
+            "sweep_interval_minutes": settings.get("sweep_interval_minutes"),
+        }
 
     def seen_by(self, access: Access) -> Store:
         """The same store as `access` may see it."""
@@ -68,21 +73,3 @@ class Store(BaseStore):
             if count < limit:
                 break
         return swept
-
-
-def _ttl_config(settings: Mapping[str, Any]) -> TTLConfig:
-    refresh = settings.get("refresh_on_read", True)
-    if not isinstance(refresh, bool):
-        raise ConfigError(f"store.ttl.refresh_on_read must be true or false, not {refresh!r}")
-    for name in ("default_ttl", "sweep_interval_minutes"):
-        minutes = settings.get(name)
-        if minutes is None:
-            continue
-        if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not minutes > 0:
-            raise ConfigError(f"store.ttl.{name} must be a number of minutes greater than 0, not {minutes!r}")
-    return {
-        "refresh_on_read": refresh,
-        "omit_expired": True,
-        "default_ttl": settings.get("default_ttl"),
-        "sweep_interval_minutes": settings.get("sweep_interval_minutes"),
-    }

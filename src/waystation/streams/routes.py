@@ -6,13 +6,15 @@ import contextlib
 from contextlib import ExitStack
 from typing import cast, get_args
 
-from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
 
 from waystation.errors import UnprocessableInput
 from waystation.http.bodies import require_uuid
 from waystation.http.openapi import operation
 from waystation.http.responses import access_of
+from waystation.http.router import Router
 from waystation.streams.response import StreamResponse
 from waystation.streams.sse import HEADERS
 from waystation.streams.thread_stream import ThreadStreamMode, start_position, thread_frames
@@ -20,7 +22,7 @@ from waystation.threads import require_thread
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Threads"])
+router = Router(tags=["Threads"])
 
 
 @router.get("/threads/{thread_id}/stream", **operation("Stream the events of a thread's runs"))

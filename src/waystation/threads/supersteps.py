@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from langgraph.types import Command, Send, StateUpdate
@@ -20,17 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["seed"]
 
 
-async def seed(
-    server: Server, access: Access, thread: Mapping[str, Any], supersteps: Sequence[Superstep]
-) -> str | None:
-    """Write `supersteps` to `thread` (a row), which was just created: all or none of them.
+async def seed(server: Server, access: Access, thread_id: str, supersteps: Sequence[Superstep]) -> str | None:
+    """Write `supersteps` to a thread that was just created: all or none of them.
 
     Returns None, or, when the thread names no graph or an unknown one, why nothing was written: such a thread stays, and
     the text is the ``detail`` of a 201 answer. Raises BadInput for an unknown node and for updates the graph refuses.
     """
     if not supersteps:
         return None
-    thread_id = thread["thread_id"]
     source = await server.db.read(state_source, thread_id, access)
     updates = [[_state_update(update) for update in superstep.updates] for superstep in supersteps]
     try:

@@ -28,8 +28,6 @@ class Ttl:
 def default_ttl(config: Config) -> Ttl | None:
     """What ``checkpointer.ttl`` says about threads that do not say themselves."""
     setting: Any = config.checkpointer.get("ttl")
-    if isinstance(setting, (int, float)):
-        return Ttl(setting)
     if not isinstance(setting, Mapping) or setting.get("default_ttl") is None:
         return None
     return Ttl(setting["default_ttl"], setting.get("strategy") or "delete")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import operator
+import time
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph, add_messages
 from langgraph.types import Send, interrupt
+from langgraph_sdk.runtime import ServerRuntime
 
 
 class Chat(TypedDict, total=False):
@@ -120,6 +125,39 @@ def _picky() -> Any:
     return graph.compile()
 
 
+class Gated(TypedDict, total=False):
+    log: Annotated[list[str], operator.add]
+    gate: str
+
+
+def _pass_gate(state: Gated) -> str:
+    """The n-th to come shows itself with ``<n>.came`` in the gate's directory and waits for ``<n>.go``."""
+    gate = Path(state["gate"])
+    number = len(list(gate.glob("*.came")))
+    (gate / f"{number}.came").touch()
+    while not (gate / f"{number}.go").exists():
+        time.sleep(0.002)
+    return END
+
+
+def _gated() -> Any:
+    graph = StateGraph(Gated)
+    graph.add_node("free", lambda state: {"log": ["free"]})
+    graph.add_node("slow", lambda state: {"log": ["slow"]})
+    graph.add_edge(START, "free")
+    graph.add_conditional_edges("slow", _pass_gate)
+    return graph.compile()
+
+
+def traced(config: RunnableConfig, runtime: ServerRuntime[Any]) -> Any:
+    """A factory that notes every call in the file that the configurable ``trace`` names."""
+    configurable = config["configurable"]
+    call = {"access_context": runtime.access_context, **{k: v for k, v in configurable.items() if isinstance(v, str)}}
+    with Path(configurable["trace"]).open("a") as trace:
+        trace.write(json.dumps(call) + "\n")
+    return _chat()
+
+
 @task
 def _double(number: int) -> int:
     return number * 2
@@ -137,3 +175,4 @@ nested = _nested()
 parallel = _parallel()
 fan = _fan()
 picky = _picky()
+gated = _gated()

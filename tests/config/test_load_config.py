@@ -169,6 +169,11 @@ def test_thread_ttl_variable(tmp_path: Path, value: str, ttl: dict[str, Any]) ->
     assert load_config(path, {"LANGGRAPH_THREAD_TTL": value}).checkpointer["ttl"] == ttl
 
 
+@pytest.mark.parametrize("value", ["soon", "0", "[]", '{"strategy": "burn"}'])
+def test_a_bad_thread_ttl_is_refused(tmp_path: Path, value: str) -> None:
+    assert "LANGGRAPH_THREAD_TTL must be a number of minutes" in failure(project(tmp_path), LANGGRAPH_THREAD_TTL=value)
+
+
 def test_default_configs_of_graphs(tmp_path: Path) -> None:
     given = {"agent": {"configurable": {"model": "m"}}, "gone": {}}
     config = load_config(project(tmp_path), {"LANGGRAPH_CONFIG": json.dumps(given)})

@@ -1,0 +1,48 @@
+"""Serving a project from this process: `waystation serve`, `waystation dev --no-reload`, and each process under `dev`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waystation.cli.banner import show_banner
+from waystation.cli.listening import Listener
+
+if TYPE_CHECKING:
+    from waystation.config import Config
+
+__all__ = ["DEV_GRACE_S", "configuration", "serve_here", "serve_project"]
+
+DEV_GRACE_S = 2
+"""Seconds that requests and runs get to finish under `dev`; runs that need longer go on in the next process."""
+
+
+def serve_here(
+    config_path: Path, host: str, port: int, settings: Mapping[str, str], longest_grace_s: float | None = None
+) -> None:
+    """Serve the project until SIGINT or SIGTERM. Raises ConfigError when the port, the project or the data is unusable."""
+    listener = Listener(host, port)
+    config = configuration(config_path, settings, longest_grace_s)
+    serve_project(config, listener.open(), lambda: show_banner(listener.url, config.graphs, config.data_dir))
+
+
+def configuration(config_path: Path, settings: Mapping[str, str], longest_grace_s: float | None = None) -> Config:
+    """The project's configuration with the variables `settings` over those of the process. Raises ConfigError."""
+    from waystation.config import load_config
+
+    config = load_config(config_path, {**os.environ, **settings})
+    if longest_grace_s is None:
+        return config
+    return replace(config, shutdown_grace_s=min(config.shutdown_grace_s, longest_grace_s))
+
+
+def serve_project(config: Config, listener: socket.socket, on_serving: Callable[[], None]) -> None:
+    """Serve `config` on `listener` until a signal. Raises ConfigError and GraphLoadError."""
+    from waystation.app import create_app
+    from waystation.cli.server import run
+
+    run(create_app(config), listener, config.shutdown_grace_s, on_serving)

@@ -1,0 +1,109 @@
+"""The store over HTTP (spec 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from langgraph.store.base import NOT_PROVIDED, InvalidNamespaceError
+
+from waystation.errors import BadInput, UnprocessableInput
+from waystation.http.bodies import read_body
+from waystation.http.openapi import operation
+from waystation.http.parameters import flag
+from waystation.http.responses import access_of, empty, json_response
+from waystation.store.models import (
+    ITEM,
+    ITEMS,
+    NAMESPACES,
+    StoreDeleteRequest,
+    StoreListNamespacesRequest,
+    StorePutRequest,
+    StoreSearchRequest,
+    item_json,
+)
+from waystation.store.namespaces import encode_namespace
+from waystation.store.store import Store
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Store"])
+
+RESERVED_ROOT = "langgraph"
+"""The first label of namespaces that LangGraph keeps for itself."""
+
+
+@router.put("/store/items", status_code=204, **operation("Store an item", StorePutRequest))
+async def put_item(request: Request) -> Response:
+    body = await read_body(request, StorePutRequest)
+    namespace = _namespace(body.namespace)
+    if not namespace:
+        raise BadInput("The namespace of an item must have at least one label.")
+    if namespace[0] == RESERVED_ROOT:
+        raise BadInput(f"Namespaces that begin with {RESERVED_ROOT!r} are reserved.")
+    ttl = body.ttl if "ttl" in body.model_fields_set else NOT_PROVIDED
+    await _store(request).aput(namespace, body.key, body.value, body.index, ttl=ttl)
+    return empty()
+
+
+@router.get("/store/items", **operation("Get an item", answer=ITEM))
+async def get_item(request: Request) -> Response:
+    key = request.query_params.get("key")
+    if key is None:
+        raise BadInput("The query parameter 'key' is missing.")
+    parts = request.query_params.getlist("namespace")
+    if not parts:
+        raise UnprocessableInput("The query parameter 'namespace' is missing: the labels, joined by dots.")
+    namespace = _namespace([label for part in parts for label in part.split(".")])
+    refresh = flag(request, "refresh_ttl") if "refresh_ttl" in request.query_params else None
+    item = await _store(request).aget(namespace, key, refresh_ttl=refresh)
+    return json_response(None if item is None else item_json(item))
+
+
+@router.delete("/store/items", status_code=204, **operation("Delete an item", StoreDeleteRequest))
+async def delete_item(request: Request) -> Response:
+    body = await read_body(request, StoreDeleteRequest)
+    await _store(request).adelete(_namespace(body.namespace), body.key)
+    return empty()
+
+
+@router.post("/store/items/search", **operation("Search items", StoreSearchRequest, ITEMS))
+async def search_items(request: Request) -> Response:
+    body = await read_body(request, StoreSearchRequest)
+    items = await _store(request).asearch(
+        _namespace(body.namespace_prefix or ()),
+        query=body.query,
+        filter=body.filter,
+        limit=body.limit,
+        offset=body.offset,
+        refresh_ttl=body.refresh_ttl,
+    )
+    return json_response({"items": [item_json(item) for item in items]})
+
+
+@router.post("/store/namespaces", **operation("List namespaces", StoreListNamespacesRequest, NAMESPACES))
+async def list_namespaces(request: Request) -> Response:
+    body = await read_body(request, StoreListNamespacesRequest)
+    namespaces = await _store(request).alist_namespaces(
+        prefix=_namespace(body.prefix),
+        suffix=_namespace(body.suffix),
+        max_depth=body.max_depth,
+        limit=body.limit,
+        offset=body.offset,
+    )
+    return json_response({"namespaces": namespaces})
+
+
+def _store(request: Request) -> Store:
+    store: Store = request.app.state.server.store
+    return store.seen_by(access_of(request))
+
+
+def _namespace(labels: Sequence[Any]) -> tuple[str, ...]:
+    """The namespace of a request, whose labels must be fit to be stored."""
+    try:
+        encode_namespace(labels)
+    except InvalidNamespaceError as error:
+        raise UnprocessableInput(str(error)) from None
+    return tuple(labels)

@@ -1,0 +1,1 @@
+"""Health, information, metrics and the API reference (spec 16)."""

@@ -1,0 +1,114 @@
+"""A Waystation server in a process of its own: started, killed and restarted as an operator's would be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+__all__ = ["ServerProcess", "free_port", "running_server"]
+
+PROJECT = Path(__file__).parent / "project" / "langgraph.json"
+
+START_S = 30
+"""How long a server may take until it answers /ok, on a machine that is busy with other tests."""
+
+STOP_S = 15
+"""How long a server may take to leave after SIGTERM."""
+
+FOREIGN = ("LANGSMITH", "LANGCHAIN", "LANGGRAPH", "WAYSTATION", "DATABASE_URI", "REDIS_URI", "POSTGRES_URI", "LOG_")
+"""Prefixes of variables that would change a server under test; it gets only those that the test names."""
+
+
+class ServerProcess:
+    """`waystation serve` on a port of its own, with its data in `data_dir`. Data and port outlive the process."""
+
+    def __init__(self, data_dir: Path, *, config: Path = PROJECT, environ: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.log_file = data_dir / "server.log"
+        self._config = config
+        self._environ = {**_clean_environ(), "WAYSTATION_DATA_DIR": str(data_dir), **(environ or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """Everything that the processes so far have printed."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def start(self) -> None:
+        """Start a process and wait until it answers. AssertionError with its output if it does not."""
+        assert self._process is None, "the server runs already"
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "waystation", "serve", "--config", str(self._config), "--port", str(self.port)]
+        with self.log_file.open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=self._environ)
+        until = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.kill()
+                raise AssertionError(f"The server did not start:\n{self.log}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End the process as a power cut would (SIGKILL)."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> int:
+        """Ask the process to leave (SIGTERM) and return its exit code."""
+        assert self._process is not None, "the server does not run"
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(STOP_S)
+        finally:
+            self.kill()
+
+    def restart(self) -> None:
+        """Start again on the same port and data, after `kill` or `stop`."""
+        self.start()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/ok", timeout=1).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextlib.contextmanager
+def running_server(
+    data_dir: Path, *, config: Path = PROJECT, environ: Mapping[str, str] | None = None
+) -> Iterator[ServerProcess]:
+    """A started server, gone at the end."""
+    server = ServerProcess(data_dir, config=config, environ=environ)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _clean_environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
