@@ -1,6 +1,6 @@
 """Searching 100,000 threads on SQLite: how long a page takes, by kind of filter. Bar: 10 ms (p50).
 
-    python bench/threads.py [--threads 100000] [--repeat 30]
+python bench/threads.py [--threads 100000] [--repeat 30]
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def measure(path: Path, number: int, repeat: int) -> None:
     started = time.perf_counter()
     for first in range(0, number, BATCH):
         await db.write(fill, first, min(first + BATCH, number), number)
-    print(f"filled {number} threads in {time.perf_counter() - started:.1f} s, {path.stat().st_size >> 20} MB")
+    print(f"filled {number} threads in {time.perf_counter() - started:.1f} s")
     try:
         for name, filters, order, page in cases(number):
             await timed(name, repeat, lambda f=filters, o=order, p=page: find(db, f, o, p))

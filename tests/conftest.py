@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,25 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.client import HttpClient
+from tests.driver import Driver
+from tests.gate import Gate
+from tests.live import LiveServer, listening
 
 from waystation.app import create_app
 from waystation.config import Config, load_config
+
+# Without this structlog renders tracebacks with rich, which takes seconds for one of a failing graph.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ],
+    logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
+)
 
 PROJECT = Path(__file__).parent / "project" / "langgraph.json"
 
@@ -61,3 +75,36 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 def sdk(http: httpx.AsyncClient) -> LangGraphClient:
     """The official client, talking to the server in this process."""
     return LangGraphClient(http)
+
+
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """One server on a real socket for all tests that do not disturb each other: each uses threads of its own."""
+    with listening(create_app(project_config(tmp_path_factory.mktemp("live"), heartbeat_s=0.2))) as server:
+        yield server
+
+
+@pytest.fixture
+async def driver(live_server: LiveServer) -> AsyncIterator[Driver]:
+    """Threads and runs on the live server."""
+    async with httpx.AsyncClient(base_url=live_server.url, timeout=30) as client:
+        yield Driver(client)
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[Callable[[], Gate]]:
+    """Makes gates. All are open in the end, so that nothing is left waiting."""
+    made: list[Gate] = []
+
+    def make() -> Gate:
+        made.append(Gate(tmp_path / f"gate-{len(made)}"))
+        return made[-1]
+
+    yield make
+    for gate in made:
+        gate.open()
+
+
+@pytest.fixture
+def gate(gates: Callable[[], Gate]) -> Gate:
+    return gates()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -49,7 +50,9 @@ def make_world(http: httpx.Client, kind: str = "settled") -> World:
         "run_id": run_id,
         "checkpoint_id": state["checkpoint"]["checkpoint_id"],
         "namespace": "sub",
-        "new_id": _ok(http.post("/threads", json={}))["thread_id"][:-12] + "0123456789ab",
+        "fresh_thread_id": _ok(http.post("/threads", json={}))["thread_id"],
+        "item_namespace": f"world.{thread_id}",
+        "new_id": str(uuid4()),
     }
     if kind == "busy":
         running = _ok(http.post(f"/threads/{thread_id}/runs", json={"assistant_id": "sleeper", "input": {"n": 600}}))
@@ -176,7 +179,7 @@ CASES: dict[str, list[Case]] = {
         Case({"thread_ids": ["$thread_id"], "strategy": "keep_latest"}),
     ],
     "GET /threads/{thread_id}/storage": [Case()],
-    "GET /threads/{thread_id}/state": [Case(), Case(query={"subgraphs": "true"}), Case(path={"thread_id": NEW_ID})],
+    "GET /threads/{thread_id}/state": [Case(), Case(query={"subgraphs": "true"}), Case(path={"thread_id": "$fresh_thread_id"})],
     "POST /threads/{thread_id}/state": [
         Case({"values": {"x": "edited"}}),
         Case({"values": None, "as_node": "echo"}),
@@ -238,7 +241,7 @@ CASES: dict[str, list[Case]] = {
         Case({"namespace": ["nowhere"], "key": "k"}, status=204),
     ],
     "GET /store/items": [
-        Case(query={"namespace": "world.$thread_id", "key": "k"}),
+        Case(query={"namespace": "$item_namespace", "key": "k"}),
         Case(query={"namespace": "nowhere", "key": "k", "refresh_ttl": "false"}),
     ],
     "POST /store/items/search": [

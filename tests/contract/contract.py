@@ -185,6 +185,11 @@ BODIES: dict[str, dict[str, Any]] = {
 
 _RUN = {"$ref": "#/components/schemas/Run"}
 
+_VERSION = {
+    **SCHEMAS["Assistant"],
+    "required": [name for name in SCHEMAS["Assistant"]["required"] if name != "updated_at"],
+}
+
 ANSWERS: dict[str, Any] = {
     "POST /store/namespaces": {
         "type": "object",
@@ -192,6 +197,7 @@ ANSWERS: dict[str, Any] = {
         "properties": {"namespaces": {"$ref": "#/components/schemas/ListNamespaceResponse"}},
     },
     "GET /store/items": _nullable({"$ref": "#/components/schemas/Item"}),
+    "POST /assistants/{assistant_id}/versions": {"type": "array", "items": _VERSION},
     "POST /runs": _RUN,
     "POST /runs/batch": {"type": "array", "items": _RUN},
     "POST /threads/{thread_id}/state": {
@@ -200,4 +206,4 @@ ANSWERS: dict[str, Any] = {
         "properties": {"checkpoint": {"$ref": "#/components/schemas/CheckpointConfig"}},
     },
 }
-"""Answers that the reference documents more closely (10, 5.1, 4.2)."""
+"""Answers that the reference documents more closely, or otherwise (2.3, 10, 5.1, 4.2)."""

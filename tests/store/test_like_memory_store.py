@@ -84,11 +84,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteDatabas
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from([1, 2, 500]), batches)
+@given(st.sampled_from([1, 2, 50]), batches)
 def test_same_answers(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, chunk: int, sequence: list[list[Op]]
 ) -> None:
-    monkeypatch.setattr(batch, "NAMESPACES_AT_ONCE", chunk)
+    monkeypatch.setattr(batch, "NAMESPACES_AT_FIRST", chunk)
     database.write_blocking(lambda conn: conn.execute(store_items.delete()))
     store, memory = Store(database), Memory()
     for ops in sequence:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Text, literal, select
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from waystation.encoding import encode
 from waystation.storage.containment import contained, contains, unindexed
@@ -60,9 +60,9 @@ def test_postgresql_uses_its_own_operator() -> None:
     statement = select(threads.c.thread_id).where(
         contains(threads.c.metadata, b'{"a":1}'), unindexed(threads.c.status) == "idle"
     )
-    sql = str(statement.compile(dialect=postgresql.dialect()))
-    assert "threads.metadata @> CAST(%(param_1)s AS JSONB)" in sql
-    assert "threads.status = " in sql
+    sql = str(statement.compile(dialect=PGDialect()))
+    assert "WHERE threads.metadata @> CAST(%(param_1)s" in sql
+    assert "AND threads.status = " in sql
 
 
 async def test_lower_knows_more_than_ascii(db: SqliteDatabase) -> None:

@@ -65,7 +65,7 @@ def labels(conn: Connection) -> set[tuple[str, str, str]]:
     return {
         tuple(row)
         for row in conn.execute(select(thread_labels.c.key, thread_labels.c.value, thread_labels.c.thread_id))
-    }  # type: ignore[misc]
+    }
 
 
 async def test_labels_follow_every_change_of_metadata(db: SqliteDatabase) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,7 @@ from waystation.threads import routes, state_routes
 from waystation.timestamps import now_us
 
 PROJECT = Path(__file__).parent / "project"
-GRAPHS = ("chat", "approval", "nested", "parallel", "fan", "picky", "gated", "traced", "workflow")
+GRAPHS = ("chat", "approval", "nested", "parallel", "fan", "picky", "gated", "delta", "typed", "traced", "workflow")
 
 
 class Published:
@@ -101,22 +103,35 @@ class State:
         return await self.db.read(read)
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
+@pytest.fixture(scope="session")
+def config() -> Config:
     specs = {name: GraphSpec(name, f"./graphs.py:{name}") for name in GRAPHS}
     return Config(
         project_dir=PROJECT,
         graphs=specs,
-        data_dir=tmp_path,
         http=HttpConfig(configurable_headers={"includes": ["x-*"], "excludes": ["x-private-*"]}),
     )
 
 
+@pytest.fixture(scope="session")
+def graphs(config: Config) -> Graphs:
+    return Graphs.load(config)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables: copying it is quicker than creating them."""
+    path = tmp_path_factory.mktemp("database") / "empty.sqlite"
+    db = SqliteDatabase(path)
+    db.write_blocking(metadata.create_all)
+    asyncio.run(db.close())
+    return path
+
+
 @pytest.fixture
-async def server(config: Config, tmp_path: Path) -> AsyncIterator[State]:
-    db = SqliteDatabase(tmp_path / "state.sqlite")
-    await db.write(lambda conn: metadata.create_all(conn))
-    yield State(config, db, Graphs.load(config), Saver(db))
+async def server(config: Config, graphs: Graphs, empty_database: Path, tmp_path: Path) -> AsyncIterator[State]:
+    db = SqliteDatabase(shutil.copy(empty_database, tmp_path / "state.sqlite"))
+    yield State(config, db, graphs, Saver(db))
     await db.close()
 
 

@@ -93,6 +93,13 @@ async def test_an_interrupt_waits_in_its_task_and_in_the_state(server: Any, clie
     assert (task["error"], task["checkpoint"], task["state"], task["result"]) == (None, None, None, None)
 
 
+async def test_an_interrupt_says_what_it_takes_for_an_answer(server: Any, client: Any) -> None:
+    thread_id = await server.thread("typed")
+    await server.run("typed", thread_id, {"log": []})
+    [interrupt] = (await read(client, thread_id))["interrupts"]
+    assert interrupt["response_schema"] == {"type": "boolean"}
+
+
 async def test_an_earlier_checkpoint_by_id_shows_the_step_as_it_was(server: Any, client: Any) -> None:
     thread_id = await server.thread("approval")
     await server.run("approval", thread_id, {"log": ["start"]})

@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -21,7 +22,17 @@ from waystation.errors import ConfigError, WaystationError
 if TYPE_CHECKING:
     from waystation.config import Config
 
-__all__ = ["Finding", "check_clock", "check_data_dir", "check_graphs", "check_packages", "check_port", "check_python", "check_settings"]
+__all__ = [
+    "Finding",
+    "check_clock",
+    "check_data_dir",
+    "check_database",
+    "check_graphs",
+    "check_packages",
+    "check_port",
+    "check_python",
+    "check_settings",
+]
 
 OLDEST_PYTHON = (3, 11)
 LITTLE_DISK = 1 << 30
@@ -107,7 +118,9 @@ def check_graphs(config: Config) -> Iterator[Finding]:
             with contextlib.redirect_stdout(sys.stderr):
                 Graphs.load(replace(config, graphs={graph_id: spec}))
         except WaystationError as error:
-            yield Finding(f"Graph {graph_id}", "fail", error.message, "Correct the code; `waystation dev` shows the same.")
+            yield Finding(
+                f"Graph {graph_id}", "fail", error.message, "Correct the code; `waystation dev` shows the same."
+            )
         else:
             yield Finding(f"Graph {graph_id}", "ok", spec.reference)
 
@@ -135,6 +148,36 @@ def check_data_dir(directory: Path) -> Iterator[Finding]:
         yield Finding("Data", "ok", message)
 
 
+def check_database(directory: Path) -> Iterator[Finding]:
+    """Whether the database file is sound and of a schema that this version knows. Reads it only."""
+    from waystation.app import DATABASE_FILE
+    from waystation.storage.schema import HEAD
+
+    file = directory / DATABASE_FILE
+    if not file.exists():
+        yield Finding("Database", "ok", f"{file} will be created")
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    except (sqlite3.Error, TypeError) as error:
+        advice = "Restore a backup, or move the file away to start empty."
+        yield Finding("Database", "fail", f"{file} is not a database of Waystation: {error}", advice)
+        return
+    size = f"{file}, {file.stat().st_size / (1 << 20):.1f} MiB"
+    if damage != "ok":
+        yield Finding("Database", "fail", f"{size}, is damaged: {damage}", "Restore a backup.")
+    elif revision == HEAD:
+        yield Finding("Database", "ok", f"{size}, schema {revision}")
+    elif revision in _known_revisions():
+        advice = "The next start upgrades it; `waystation migrate` does so beforehand."
+        yield Finding("Database", "warn", f"{size}, schema {revision} is older than {HEAD}", advice)
+    else:
+        advice = "Update Waystation, or use another data directory (WAYSTATION_DATA_DIR)."
+        yield Finding("Database", "fail", f"{size}, schema {revision} is of a newer version of Waystation", advice)
+
+
 def check_port(host: str, port: int) -> Iterator[Finding]:
     """Whether the server could listen. A port in use is only a warning: that may be this very server."""
     try:
@@ -149,7 +192,9 @@ def check_clock(directory: Path) -> Iterator[Finding]:
     """Whether the clock is sane: leases, expiry and the order of runs depend on it."""
     now = time.time()
     if now < RELEASED:
-        yield Finding("Clock", "fail", time.strftime("it says %Y-%m-%d", time.gmtime(now)), "Set the clock of this machine.")
+        yield Finding(
+            "Clock", "fail", time.strftime("it says %Y-%m-%d", time.gmtime(now)), "Set the clock of this machine."
+        )
         return
     skew = 0.0
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=directory) as file:
@@ -159,3 +204,11 @@ def check_clock(directory: Path) -> Iterator[Finding]:
         yield Finding("Clock", "warn", message, "Synchronise both with a time server.")
     else:
         yield Finding("Clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now)))
+
+
+def _known_revisions() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    from waystation.storage.schema import MIGRATIONS
+
+    return {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}

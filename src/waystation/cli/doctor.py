@@ -11,7 +11,6 @@ import typer
 
 from waystation.cli import checks
 from waystation.cli.checks import Finding
-from waystation.cli.database_check import check_database
 from waystation.cli.serving import configuration
 from waystation.errors import ConfigError
 
@@ -37,13 +36,15 @@ def _findings(config_path: Path, host: str, port: int) -> Iterator[Finding]:
     try:
         config = configuration(config_path, {})
     except ConfigError as error:
-        advice = "Name the file with --config, or create a project: waystation new PATH" if not config_path.exists() else ""
+        advice = (
+            "Name the file with --config, or create a project: waystation new PATH" if not config_path.exists() else ""
+        )
         yield Finding("Configuration", "fail", error.message, advice)
     else:
         yield from checks.check_settings(config)
         yield from checks.check_graphs(config)
         yield from checks.check_data_dir(config.data_dir)
-        yield from check_database(config.data_dir)
+        yield from checks.check_database(config.data_dir)
     yield from checks.check_port(host, port)
     yield from checks.check_clock(config_path.absolute().parent)
 

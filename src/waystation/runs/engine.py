@@ -46,10 +46,13 @@ class Engine:
         return (await self.create_all(access, [order]))[0]
 
     async def create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
-        """Store several runs, all or none."""
+        """Store several runs, all or none. A caller that is cancelled meanwhile leaves nothing half done."""
+        return await asyncio.shield(self._create_all(access, orders))
+
+    async def _create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
         offers = [self._worker.reserve() if order.after_s == 0 else None for order in orders]
         try:
-            created = await asyncio.shield(self._db.write(_create_all, access, self._graphs, orders, now_us(), offers))
+            created = await self._db.write(_create_all, access, self._graphs, orders, now_us(), offers)
         except BaseException:
             for offer in offers:
                 if offer is not None:
@@ -106,16 +109,14 @@ class Engine:
 
     async def delete(self, access: Access, thread_id: str, run_id: str) -> None:
         """Delete a run with its checkpoints, stopping it first if need be. Raises NotFound."""
-        if await self._db.write(lifecycle.delete, access, thread_id, run_id, now_us()):
-            await self._stop_and_wait(run_id)
-        else:
-            self._ended(thread_id, run_id, "rollback")
-            self._worker.wake()
-
-    async def _stop_and_wait(self, run_id: str) -> None:
         with self._bus.wait_for_end(run_id) as waiter:
-            self._worker.stop([run_id])
-            await waiter.end(STOP_WAIT_S)
+            was = await self._db.write(lifecycle.delete, access, thread_id, run_id, now_us())
+            if was == "held":
+                self._worker.stop([run_id])
+                await waiter.end(STOP_WAIT_S)
+            elif was == "queued":
+                self._ended(thread_id, run_id, "rollback")
+                self._worker.wake()
 
     async def stop_deleted(self, run_ids: list[str]) -> None:
         """The rows of these runs are gone with their thread: stop executing them."""

@@ -55,7 +55,9 @@ class Execution:
         self._saver = saver
         self._events = events
         self._timeout_s = timeout_s
-        self._translator = Translator(run.kwargs["stream_mode"], events.emit)
+        self._translator = Translator(
+            run.kwargs["stream_mode"], events.emit, subgraphs=bool(run.kwargs.get("subgraphs"))
+        )
 
     async def attempt(self) -> Ending:
         """Run the graph to its end. Exceptions of user code become the outcome; only cancellation is passed on."""
@@ -67,15 +69,19 @@ class Execution:
         except Exception as error:
             if limit.expired() and isinstance(error, TimeoutError):
                 return await self.ended("timeout", JobTimeout(f"The run took longer than {self._timeout_s:g} s."))
-            log.warning(
-                "run failed",
-                run_id=self.run.run_id,
-                thread_id=self.run.thread_id,
-                graph_id=self.run.graph_id,
-                exc_info=error,
-            )
-            self._events.emit("error", sanitise(error))
-            return await self.ended("error", error)
+            return await self.failed(error)
+
+    async def failed(self, error: BaseException) -> Ending:
+        """The ending of an attempt that user code ended with `error`."""
+        log.warning(
+            "run failed",
+            run_id=self.run.run_id,
+            thread_id=self.run.thread_id,
+            graph_id=self.run.graph_id,
+            exc_info=error,
+        )
+        self._events.emit("error", sanitise(error))
+        return await self.ended("error", error)
 
     async def _run_graph(self) -> Ending:
         async with self._graphs.open(
@@ -145,12 +151,13 @@ class Execution:
 
     async def _stream(self, graph: Pregel[Any, Any, Any, Any]) -> None:
         kwargs = self.run.kwargs
-        static = bool(kwargs.get("interrupt_before") or kwargs.get("interrupt_after"))
+        modes = graph_modes(kwargs["stream_mode"])
         options: dict[str, Any] = {
-            "stream_mode": graph_modes(kwargs["stream_mode"], static_interrupts=static),
+            "stream_mode": modes,
             "interrupt_before": kwargs.get("interrupt_before"),
             "interrupt_after": kwargs.get("interrupt_after"),
-            "subgraphs": bool(kwargs.get("subgraphs")),
+            # Tokens of models inside subgraphs are shown in any case (spec 8.4); the translator drops the rest.
+            "subgraphs": bool(kwargs.get("subgraphs")) or "messages" in modes,
         }
         if self._saver is not None:
             options["durability"] = kwargs["durability"]
@@ -191,8 +198,8 @@ class Execution:
                 for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
                     config["configurable"].pop(key, None)
                 return None, config
-        command = self.run.kwargs.get("command")
-        return (_command(command) if command else self.run.kwargs.get("input")), config
+        command = self.run.kwargs.get("command") or {}
+        return (_command(command) if _says_something(command) else self.run.kwargs.get("input")), config
 
     def _config(self) -> RunnableConfig:
         stored: Mapping[str, Any] = self.run.kwargs["config"]
@@ -216,6 +223,11 @@ class Execution:
 async def _typed(stream: Any) -> AsyncGenerator[Any, None]:
     async for item in stream:
         yield item
+
+
+def _says_something(command: Mapping[str, Any]) -> bool:
+    """Whether there is a command to give: LangGraph chokes on one that neither resumes, updates nor goes anywhere."""
+    return any(command.get(key) is not None for key in ("update", "resume", "goto"))
 
 
 def _command(command: Mapping[str, Any]) -> Command[Any]:

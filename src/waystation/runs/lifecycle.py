@@ -145,9 +145,10 @@ def create(
     if thread is None and not order.create_thread:
         raise NotFound(NOT_RUNNABLE)
     active = queries.active_runs(conn, thread_id) if thread is not None else []
-    if active and order.multitask_strategy == "reject":
-        raise Conflict(f"Thread {thread_id} has a run in flight ({active[0].run_id}); this run may not wait for it.")
-    stopped, gone = _clear_the_way(conn, run_id, active, order, now) if active else ([], [])
+    in_the_way = [run for run in active if run.status != "interrupted"]
+    if in_the_way and order.multitask_strategy == "reject":
+        raise Conflict(f"Thread {thread_id} has a run in flight ({in_the_way[0].run_id}); this run may not wait for it.")
+    stopped, gone = _clear_the_way(conn, run_id, in_the_way, order, now) if in_the_way else ([], [])
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)
     kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, was_busy=bool(active))
@@ -228,7 +229,7 @@ def _prepare_thread(
 def _clear_the_way(
     conn: Connection, run_id: str, active: Sequence[Row[*tuple[Any, ...]]], order: Order, now: int
 ) -> tuple[list[str], list[str]]:
-    """Carry out the strategies ``interrupt`` and ``rollback`` on the thread's unsettled runs (spec 7)."""
+    """Carry out the strategies ``interrupt`` and ``rollback`` on the thread's runs that nobody has cancelled yet (spec 7)."""
     stopped: list[str] = []
     gone: list[str] = []
     if order.multitask_strategy not in ("interrupt", "rollback"):
@@ -422,19 +423,22 @@ def cancel(
     return run.thread_id, held
 
 
-def delete(conn: Connection, access: Access, thread_id: str, run_id: str, now: int) -> bool:
-    """Delete a run with its checkpoints. True when a worker holds it: then it vanishes once that has stopped.
+def delete(
+    conn: Connection, access: Access, thread_id: str, run_id: str, now: int
+) -> Literal["held", "queued", "settled"]:
+    """Delete a run with its checkpoints. Returns what it was; one that a worker holds vanishes once that has stopped.
 
     Raises NotFound."""
     run = queries.find_run(conn, thread_id, run_id, access)
     if run is None:
         raise NotFound(f"Run {run_id} not found.")
     if run.worker_id is not None:
-        return _stop(conn, run_id, run.worker_id, "rollback", CANCELLED, now)
+        _stop(conn, run_id, run.worker_id, "rollback", CANCELLED, now)
+        return "held"
     checkpoints.delete_for_runs(conn, thread_id, [run_id])
     queries.delete_run(conn, run_id)
     _refresh_thread(conn, thread_id, now)
-    return False
+    return "queued" if run.settled_at is None else "settled"
 
 
 def _refresh_thread(conn: Connection, thread_id: str, now: int) -> None:

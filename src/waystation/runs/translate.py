@@ -14,28 +14,28 @@ __all__ = ["Translator", "graph_modes"]
 
 Emit = Callable[[str, Any], None]
 
-_ALWAYS = ("values",)
-"""Modes every graph streams to us: the last values are the run's result."""
+_ALWAYS = ("values", "updates")
+"""Modes every graph streams to us: the last values are the run's result, and only ``updates`` tells of breakpoints, which may
+be compiled into the graph or into a subgraph of it."""
 
 HIDDEN_TAG = "langsmith:hidden"
 
 
-def graph_modes(requested: Sequence[str], *, static_interrupts: bool) -> list[str]:
+def graph_modes(requested: Sequence[str]) -> list[str]:
     """The stream modes to ask of LangGraph for the modes a client requested."""
     modes = dict.fromkeys(_ALWAYS)
     modes.update(
         dict.fromkeys("messages" if mode == "messages-tuple" else mode for mode in requested if mode != "events")
     )
-    if static_interrupts:
-        modes["updates"] = None  # the only mode that tells of interrupt_before and interrupt_after
     return list(modes)
 
 
 class Translator:
     """Turns chunks of one run into named events and remembers what the run's result depends on."""
 
-    def __init__(self, requested: Sequence[str], emit: Emit) -> None:
+    def __init__(self, requested: Sequence[str], emit: Emit, *, subgraphs: bool) -> None:
         self._requested = frozenset(requested)
+        self._subgraphs = subgraphs
         self._emit = emit
         self._partial: dict[str, BaseMessage] = {}
         self._metadata: tuple[Mapping[str, Any], orjson.Fragment] | None = None
@@ -47,7 +47,11 @@ class Translator:
         """Whether the graph stopped at ``interrupt_before`` or ``interrupt_after``, or on an interrupt."""
 
     def chunk(self, namespace: tuple[str, ...], mode: str, payload: Any) -> None:
-        """Handle one chunk of the graph's stream."""
+        """Handle one chunk of the graph's stream. Of subgraphs that the client did not ask for only messages are shown."""
+        if namespace and not self._subgraphs:
+            if mode != "messages":
+                return
+            namespace = ()
         if mode == "values":
             if not namespace:
                 self._note_values(payload)

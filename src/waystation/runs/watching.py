@@ -51,8 +51,9 @@ async def live(
     after: int = BEGINNING,
 ) -> AsyncIterator[bytes]:
     """Frames of everything that arrives on `subscription`, until the run is settled. The caller has subscribed already."""
+    settled = False
     while True:
-        batch = await subscription.batch(server.config.heartbeat_s)
+        batch = await subscription.batch(0 if settled else server.config.heartbeat_s)
         frames: list[bytes] = []
         for event in batch:
             if event.end is not None:
@@ -67,12 +68,13 @@ async def live(
         elif not batch:
             if subscription.overflowed:
                 yield raw_frame("error", encode(SLOW))
-            if subscription.over:
+            if subscription.over or settled:
                 return
             run = await server.db.read(queries.find_run, subscription.thread_id, run_id, access)
             if run is None or run.settled_at is not None:
-                return
-            yield HEARTBEAT
+                settled = True  # its last events may have arrived while we looked
+            else:
+                yield HEARTBEAT
 
 
 async def joined(

@@ -37,27 +37,29 @@ from waystation.streams.events import Positions, RunEnd
 from waystation.streams.log import RunLog
 from waystation.timestamps import MICROSECONDS, now_us
 
-__all__ = ["Worker"]
+__all__ = ["Timing", "Worker"]
 
 log = structlog.get_logger("waystation.runs")
-
-LEASE_S = 30
-"""How long a run belongs to a worker without a renewal. A dead worker's runs are taken over after this."""
-
-SAFETY_NET_S = 5
-"""How often leases are renewed, expired ones taken over, and the queue looked at without a wake-up."""
-
-ABANDON_S = 10
-"""How long a cancelled run may take to stop before it is settled without it: a blocking node cannot be interrupted."""
-
-STOP_S = 5
-"""How long a run may take to stop when the process shuts down."""
 
 MIN_NODE_THREADS = 16
 """Threads for synchronous nodes of one loop at least; otherwise one for each run that may be executing."""
 
 REMEMBERED_STOPS = 1024
 """Stop signals kept for runs that are just being handed to this worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How patient a worker is, in seconds."""
+
+    lease_s: float = 30
+    """How long a run belongs to a worker without a renewal. A dead worker's runs are taken over after this."""
+    safety_net_s: float = 5
+    """How often leases are renewed, expired ones taken over, and the queue looked at without a wake-up."""
+    abandon_s: float = 10
+    """How long a cancelled run may take to stop before it is settled without it: a blocking node cannot be interrupted."""
+    stop_s: float = 5
+    """How long a run may take to stop when the process shuts down."""
 
 
 @dataclass(slots=True)
@@ -69,7 +71,10 @@ class _Running:
     loop: asyncio.AbstractEventLoop | None = None
     stop_asked_at: float | None = None
     hand_back: bool = False
+    settling: bool = False
+    """The graph is done with: from here on nothing may cancel the task, or the run would stay held for good."""
     abandoned: bool = False
+    events: RunLog | None = None
 
 
 class Worker:
@@ -87,6 +92,8 @@ class Worker:
     ) -> None:
         self.worker_id = str(uuid4())
         self.jobs = config.jobs_per_worker
+        self.timing = Timing()
+        """May be replaced before `start`."""
         self._config = config
         self._db = db
         self._graphs = graphs
@@ -112,7 +119,7 @@ class Worker:
         """Take over what a former process of this database left behind, and begin to work."""
         self._home = asyncio.get_running_loop()
         await self._take_over(everything=True)
-        await self.fill()
+        await self._fill_and_look_ahead()
         self._safety_net = asyncio.create_task(self._watch_over(), name="waystation-safety-net")
 
     async def close(self, grace_s: float) -> None:
@@ -128,7 +135,7 @@ class Worker:
         for running in list(self._running.values()):
             running.hand_back = True
             self._cancel(running)
-        await self._drained(STOP_S)
+        await self._drained(self.timing.stop_s)
         for running in list(self._running.values()):
             log.warning("a run does not stop; handing it back all the same", run_id=running.run.run_id)
             with contextlib.suppress(LeaseLost):
@@ -191,6 +198,13 @@ class Worker:
         for run in claimed:
             self.accept(run)
 
+    async def _fill_and_look_ahead(self) -> None:
+        """Claim what is due, and set the timer for what is due next."""
+        await self.fill()
+        due = await self._db.read(lifecycle.next_due_at, now_us())
+        if due is not None:
+            self._set_due_timer(due)
+
     def wake(self) -> None:
         """There may be a run to claim. Called after a commit that put one into the queue."""
         with self._lock:
@@ -218,7 +232,7 @@ class Worker:
     # --- executing
 
     def _claim(self) -> Claim:
-        return Claim(self.worker_id, now_us() + LEASE_S * MICROSECONDS)
+        return Claim(self.worker_id, now_us() + int(self.timing.lease_s * MICROSECONDS))
 
     def _launch(self, running: _Running) -> None:
         running.loop = self._loops.start(running.run.run_id, partial(self._work, running))
@@ -228,7 +242,7 @@ class Worker:
         if running.loop is not None:
 
             def cancel() -> None:
-                if running.task is not None:
+                if running.task is not None and not running.settling:
                     running.task.cancel()
 
             running.loop.call_soon_threadsafe(cancel)
@@ -249,10 +263,7 @@ class Worker:
             finally:
                 self._forget(running)
         if self._may_have_more and not self._closing:
-            try:
-                await self.fill()
-            except Unavailable:
-                log.debug("the database closed while looking for the next run")
+            await _while_open(self.fill)
 
     async def _attempt(self, running: _Running) -> None:
         run = running.run
@@ -264,18 +275,24 @@ class Worker:
             run.run_id,
             resumable=bool(run.kwargs.get("resumable")),
         )
+        running.events = events
         guard = partial(lifecycle.require_lease, run_id=run.run_id, worker_id=run.claim.worker_id, attempt=run.attempt)
         durable = run.kwargs["durability"]
         saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
         execution = Execution(run, self._graphs, self._store, saver, events, self._config.job_timeout_s)
         try:
             ending = await self._ending(running, execution, events)
-        except asyncio.CancelledError:
-            if running.stop_asked_at is None:
+            running.settling = True
+        except asyncio.CancelledError as cancelled:
+            running.settling = True
+            _uncancel()
+            if running.stop_asked_at is not None:
+                ending = await execution.ended("stopped", None)
+            elif running.hand_back:
                 await self._hand_back(running, events)
                 return
-            _uncancel()
-            ending = await execution.ended("stopped", None)
+            else:  # nobody asked for it: the graph's own doing
+                ending = await execution.failed(cancelled)
         try:
             await events.flush()
         except Exception:
@@ -293,7 +310,7 @@ class Worker:
 
     async def _ending(self, running: _Running, execution: Execution, events: RunLog) -> Ending:
         run = running.run
-        if running.stop_asked_at is not None:
+        if running.stop_asked_at is not None or running.hand_back:
             raise asyncio.CancelledError
         if run.attempt > 1:
             if run.kwargs.get("resumable"):
@@ -307,7 +324,6 @@ class Worker:
 
     async def _hand_back(self, running: _Running, events: RunLog) -> None:
         """The process is shutting down: the run goes back to the queue and resumes elsewhere from its last checkpoint."""
-        _uncancel()
         await events.flush()
         status = await self._db.write(lifecycle.requeue, running.run, now_us())
         events.end(RunEnd(status))
@@ -321,18 +337,15 @@ class Worker:
 
     async def _watch_over(self) -> None:
         while True:
-            await asyncio.sleep(SAFETY_NET_S)
+            await asyncio.sleep(self.timing.safety_net_s)
             try:
                 await self._db.write(lifecycle.renew, self._claim(), list(self._running))
                 await self._take_over(everything=False)
                 await self._stop_cancelled()
                 await self._abandon_stuck()
-                await self.fill()
-                due = await self._db.read(lifecycle.next_due_at, now_us())
-                if due is not None:
-                    self._set_due_timer(due)
+                await self._fill_and_look_ahead()
             except Exception:
-                log.exception("the safety net failed; it tries again", every_s=SAFETY_NET_S)
+                log.exception("the safety net failed; it tries again", every_s=self.timing.safety_net_s)
 
     async def _take_over(self, *, everything: bool) -> None:
         """Requeue runs of dead workers; at start of the only process on a database that means all that are held."""
@@ -357,9 +370,11 @@ class Worker:
         """Settle cancelled runs whose task does not stop. A new attempt number shuts the old task out of the database."""
         for running in list(self._running.values()):
             asked = running.stop_asked_at
-            if asked is None or running.abandoned or time.monotonic() - asked < ABANDON_S:
+            if asked is None or running.abandoned or time.monotonic() - asked < self.timing.abandon_s:
                 continue
             running.abandoned = True
+            if running.events is not None:
+                running.events.mute()
             log.warning("a cancelled run does not stop; settling it without it", run_id=running.run.run_id)
             with contextlib.suppress(LeaseLost):
                 run = await self._db.write(lifecycle.fence, running.run, self._claim())
@@ -375,20 +390,31 @@ class Worker:
         assert self._home is not None
         delay = max(0.0, (due_us - now_us()) / MICROSECONDS)
         when = self._home.time() + delay
-        if self._due_timer is not None and not self._due_timer.cancelled():
+        if self._due_timer is not None:
             if self._home.time() < self._due_timer.when() <= when:
                 return
             self._due_timer.cancel()
-        self._due_timer = self._home.call_at(when, self.wake)
+        self._due_timer = self._home.call_at(when, self._at_due)
+
+    def _at_due(self) -> None:
+        self._due_timer = None
+        self._spawn(self._fill_and_look_ahead)
 
     def _at_home(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._home is not None and not self._home.is_closed():
             self._home.call_soon_threadsafe(self._spawn, main)
 
     def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = asyncio.ensure_future(main())
+        task = asyncio.ensure_future(_while_open(main))
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+
+
+async def _while_open(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        await main()
+    except Unavailable:
+        log.debug("the database closed while looking for the next run")
 
 
 def _uncancel() -> None:

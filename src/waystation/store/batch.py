@@ -45,8 +45,9 @@ __all__ = ["Batch", "Outcome"]
 LARGEST = 2**62
 """Limits, offsets and times are cut to this: it fits a 64-bit column, and nothing reaches it."""
 
+NAMESPACES_AT_FIRST = 20
 NAMESPACES_AT_ONCE = 500
-"""Namespaces fetched by one statement while listing."""
+"""Namespaces fetched by the first and, doubling up to it, by a later statement while listing."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -119,17 +120,19 @@ class _List:
         start = head
         found: list[tuple[str, ...]] = []
         wanted = self.offset + self.limit
+        size = NAMESPACES_AT_FIRST
         while len(found) < wanted:
-            stored = queries.list_namespaces(conn, start, end, NAMESPACES_AT_ONCE, now, access)
+            stored = queries.list_namespaces(conn, start, end, size, now, access)
             for text in stored:
                 namespace = decode_namespace(text)
                 if matches(self.conditions, namespace):
                     cut = namespace[: self.max_depth]
                     if not found or found[-1] != cut:
                         found.append(cut)
-            if len(stored) < NAMESPACES_AT_ONCE:
+            if len(stored) < size:
                 break
             start = self._next(stored[-1], found)
+            size = min(2 * size, NAMESPACES_AT_ONCE)
         return found[self.offset : wanted]
 
     def _next(self, last: str, found: list[tuple[str, ...]]) -> str:

@@ -38,10 +38,15 @@ class RunLog:
         self._idle = asyncio.Event()
         self._idle.set()
         self._failure: BaseException | None = None
+        self._muted = False
+
+    def mute(self) -> None:
+        """Drop whatever is emitted from now on: the attempt has lost its run. From any thread."""
+        self._muted = True
 
     def emit(self, name: str, payload: Any) -> None:
         """Add an event. Without listeners an event that is not kept costs nothing."""
-        if not self._resumable and not self._bus.listened(self._thread_id):
+        if self._muted or (not self._resumable and not self._bus.listened(self._thread_id)):
             return
         self._add(name, encode(payload))
 

@@ -9,9 +9,10 @@ from langchain_core.runnables import RunnableConfig
 
 from waystation.errors import UnprocessableInput
 
-__all__ = ["checkpoint_of", "configurable_of"]
+__all__ = ["COORDINATES", "checkpoint_of", "configurable_of"]
 
-_COORDINATES = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
+COORDINATES = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
+"""The keys of a checkpoint object, which are also those of a config's ``configurable``."""
 
 
 def configurable_of(checkpoint: Mapping[str, Any] | None, thread_id: str) -> dict[str, Any]:
@@ -38,4 +39,4 @@ def checkpoint_of(config: RunnableConfig | None) -> dict[str, Any] | None:
     if config is None:
         return None
     configurable = config["configurable"]
-    return {name: configurable[name] for name in _COORDINATES if configurable.get(name) is not None}
+    return {name: configurable[name] for name in COORDINATES if configurable.get(name) is not None}

@@ -26,7 +26,7 @@ from langgraph.checkpoint.base import (
 )
 from sqlalchemy import Connection
 
-from waystation.storage.checkpoints import newest_checkpoint_id
+from waystation.storage.checkpoints import Saver, newest_checkpoint_id
 
 __all__ = ["Draft", "DraftCheckpoint", "DraftWrites"]
 
@@ -57,7 +57,7 @@ class Draft(BaseCheckpointSaver[Any]):
     `metadata` is added to that of every checkpoint; nothing else of the config is (spec 4.1: a state write's checkpoint).
     """
 
-    def __init__(self, base: BaseCheckpointSaver[Any], metadata: Mapping[str, Any]) -> None:
+    def __init__(self, base: Saver, metadata: Mapping[str, Any]) -> None:
         super().__init__(serde=base.serde)
         self.entries: list[DraftCheckpoint | DraftWrites] = []
         self._base = base
@@ -81,9 +81,29 @@ class Draft(BaseCheckpointSaver[Any]):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        if self.entries:
-            return await super().aget_delta_channel_history(config=config, channels=channels)
-        return await self._base.aget_delta_channel_history(config=config, channels=channels)
+        target = self._drafted(config)
+        if target is None:
+            return await self._base.aget_delta_channel_history(config=config, channels=channels)
+        histories: dict[str, DeltaChannelHistory] = {channel: {"writes": []} for channel in channels}
+        place = target.parent_config
+        while place is not None and (unseeded := [name for name in channels if "seed" not in histories[name]]):
+            found = await self.aget_tuple(place)
+            if found is None:
+                break
+            values = found.checkpoint["channel_values"]
+            for name in unseeded:
+                older: DeltaChannelHistory = {"writes": [w for w in found.pending_writes or [] if w[1] == name]}
+                if name in values:
+                    older["seed"] = values[name]
+                _extend_back(histories[name], older)
+            if self._drafted(place) is None:
+                unseeded = [name for name in unseeded if name not in values]
+                rest = await self._base.aget_delta_channel_history(config=found.config, channels=unseeded)
+                for name in unseeded:
+                    _extend_back(histories[name], rest[name])
+                break
+            place = found.parent_config
+        return histories
 
     async def aput(
         self,
@@ -149,6 +169,12 @@ class Draft(BaseCheckpointSaver[Any]):
                 present = sum(task == entry.task_id and channel not in WRITES_IDX_MAP for task, channel, _ in writes)
                 writes += [(entry.task_id, channel, value) for channel, value in entry.writes[present:]]
         return writes
+
+
+def _extend_back(history: DeltaChannelHistory, older: DeltaChannelHistory) -> None:
+    history["writes"] = [*older["writes"], *history["writes"]]
+    if "seed" in older:
+        history["seed"] = older["seed"]
 
 
 def _address(config: RunnableConfig) -> RunnableConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from waystation.app import Server
 
 __all__ = ["history"]
+
+STRIDE = 10
+"""States after which other requests get their turn: each may take a millisecond, and there may be a thousand."""
 
 
 async def history(
@@ -45,7 +49,12 @@ async def history(
     config = state_config(source, address, configurable)
     async with opened(server, source.graph_id, config, "threads.read") as graph:
         snapshots = graph.aget_state_history(config, filter=wanted or None, before=bound, limit=limit)
-        return [thread_state(snapshot) async for snapshot in snapshots]
+        states: list[dict[str, Any]] = []
+        async for snapshot in snapshots:
+            states.append(thread_state(snapshot))
+            if len(states) % STRIDE == 0:
+                await asyncio.sleep(0)
+        return states
 
 
 def _bound(before: Mapping[str, Any] | None, address: dict[str, Any]) -> RunnableConfig | None:

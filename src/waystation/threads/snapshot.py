@@ -9,7 +9,53 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from waystation.threads.checkpoint import checkpoint_of
 
-__all__ = ["empty_state", "interrupts_by_task", "thread_state", "wire_interrupt"]
+__all__ = ["SCHEMA", "empty_state", "interrupts_by_task", "thread_state", "wire_interrupt"]
+
+_CHECKPOINT = {
+    "type": ["object", "null"],
+    "properties": {
+        "thread_id": {"type": "string"},
+        "checkpoint_ns": {"type": "string"},
+        "checkpoint_id": {"type": "string"},
+        "checkpoint_map": {"type": "object"},
+    },
+}
+_INTERRUPTS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "value": {}, "response_schema": {"type": "object"}},
+    },
+}
+_TASK = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "name": {"type": "string"},
+        "path": {"type": "array"},
+        "error": {"type": ["string", "null"]},
+        "interrupts": _INTERRUPTS,
+        "checkpoint": _CHECKPOINT,
+        "state": {"type": ["object", "null"]},
+        "result": {},
+    },
+}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "values": {},
+        "next": {"type": "array", "items": {"type": "string"}},
+        "tasks": {"type": "array", "items": _TASK},
+        "metadata": {"type": ["object", "null"]},
+        "created_at": {"type": ["string", "null"]},
+        "checkpoint": _CHECKPOINT,
+        "parent_checkpoint": _CHECKPOINT,
+        "interrupts": _INTERRUPTS,
+        "checkpoint_id": {"type": ["string", "null"]},
+        "parent_checkpoint_id": {"type": ["string", "null"]},
+    },
+}
+"""JSON schema of a ThreadState, for the OpenAPI page."""
 
 
 def thread_state(snapshot: StateSnapshot) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from waystation.encoding import encode
 from waystation.errors import UnprocessableInput
 from waystation.http.bodies import read_body, require_uuid
 from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import integer
-from waystation.http.responses import access_of, json_response
+from waystation.http.responses import access_of, json_response, raw_json
 from waystation.threads.history import history
+from waystation.threads.snapshot import SCHEMA
 from waystation.threads.state import get_state, update_state
 from waystation.threads.state_models import StateAtCheckpoint, StateSearch, StateUpdate
 
@@ -23,18 +26,18 @@ router = APIRouter(tags=["Threads"])
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000
 
-_STATE = {"$ref": "#/components/schemas/ThreadState"}
-_STATES = {"type": "array", "items": _STATE}
+_STATES = {"type": "array", "items": SCHEMA}
+_CHECKPOINT = {"type": "object", "properties": {"checkpoint": {"type": "object"}}}
 
 
-@router.get("/threads/{thread_id}/state", **operation("Get the newest state of a thread", answer=_STATE))
+@router.get("/threads/{thread_id}/state", **operation("Get the newest state of a thread", answer=SCHEMA))
 async def get_newest_state(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
     return await _state(request, thread_id, None, _wants_subgraphs(request))
 
 
 @router.get(
-    "/threads/{thread_id}/state/{checkpoint_id}", **operation("Get the state at a checkpoint by its id", answer=_STATE)
+    "/threads/{thread_id}/state/{checkpoint_id}", **operation("Get the state at a checkpoint by its id", answer=SCHEMA)
 )
 async def get_state_by_id(request: Request, thread_id: str, checkpoint_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
@@ -44,7 +47,7 @@ async def get_state_by_id(request: Request, thread_id: str, checkpoint_id: str) 
 
 @router.post(
     "/threads/{thread_id}/state/checkpoint",
-    **operation("Get the state at a checkpoint, also of a subgraph", body=StateAtCheckpoint, answer=_STATE),
+    **operation("Get the state at a checkpoint, also of a subgraph", body=StateAtCheckpoint, answer=SCHEMA),
 )
 async def get_state_at_checkpoint(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
@@ -54,7 +57,7 @@ async def get_state_at_checkpoint(request: Request, thread_id: str) -> Response:
 
 @router.post(
     "/threads/{thread_id}/state",
-    **operation("Update the state of a thread", body=StateUpdate, answer={"type": "object"}),
+    **operation("Update the state of a thread", body=StateUpdate, answer=_CHECKPOINT),
 )
 async def post_state(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
@@ -99,9 +102,8 @@ async def _state(request: Request, thread_id: str, checkpoint: dict[str, Any] | 
 
 async def _history(request: Request, thread_id: str, **search: Any) -> Response:
     server = request.app.state.server
-    return json_response(
-        await history(server, access_of(request), thread_id, configurable=server_configurable(request), **search)
-    )
+    states = await history(server, access_of(request), thread_id, configurable=server_configurable(request), **search)
+    return raw_json(await asyncio.to_thread(encode, states))  # many states of a long conversation take a while
 
 
 def _wants_subgraphs(request: Request) -> bool:

@@ -11,6 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from waystation.graphs import AnyGraph
+from waystation.threads.checkpoint import COORDINATES
 from waystation.threads.state_queries import StateSource
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def state_config(
     Only `address` may say which checkpoint is meant: one that an earlier run left in the thread's config must not.
     """
     given = {**source.configurable, **(configurable or {})}
-    kept = {name: value for name, value in given.items() if not name.startswith("checkpoint_")}
+    kept = {name: value for name, value in given.items() if name not in COORDINATES}
     return {"configurable": {**kept, "graph_id": source.graph_id, **address}}
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import operator
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph, add_messages
 from langgraph.types import Send, interrupt
@@ -125,6 +127,35 @@ def _picky() -> Any:
     return graph.compile()
 
 
+def _joined(state: list[str], batches: Any) -> list[str]:
+    return [*state, *(item for batch in batches for item in batch)]
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    _KEPT: Any = DeltaChannel(_joined, snapshot_frequency=3)
+
+
+class Delta(TypedDict):
+    """Kept as the writes that made it, with a full copy every third time."""
+
+    log: Annotated[list[str], _KEPT]
+
+
+def _delta() -> Any:
+    graph = StateGraph(Delta)
+    graph.add_node("node", lambda state: {"log": [f"saw {len(state['log'])}"]})
+    graph.add_edge(START, "node")
+    return graph.compile()
+
+
+def _typed() -> Any:
+    graph = StateGraph(Approval)
+    graph.add_node("ask", lambda state: {"answer": interrupt("sure?", response_schema={"type": "boolean"})})
+    graph.add_edge(START, "ask")
+    return graph.compile()
+
+
 class Gated(TypedDict, total=False):
     log: Annotated[list[str], operator.add]
     gate: str
@@ -176,3 +207,5 @@ parallel = _parallel()
 fan = _fan()
 picky = _picky()
 gated = _gated()
+delta = _delta()
+typed = _typed()

@@ -16,8 +16,9 @@ __all__ = ["Compression", "seal", "unseal"]
 
 LEVEL = 3
 
-SMALLEST = 24
-"""Bytes below which compression cannot gain anything."""
+SMALLEST = 192
+"""Bytes below which compression gains little. Each use of a compressor gives other threads a turn, which costs more time
+than compressing: the many small records of a run are therefore stored as they are."""
 
 _PLAIN, _ZSTD = 0x10, 0x11
 """First byte of sealed data. A change of the format or of the dictionary takes new values."""

@@ -24,6 +24,9 @@ __all__ = ["Body", "Tip", "body_of", "full_copy", "next_tip", "read_path"]
 
 STEPS = 64
 
+TINY = 32
+"""Bytes of a replaced part that is no help in compressing what takes its place."""
+
 SMALL = 160
 """Bytes of a value that is not worth a difference."""
 
@@ -154,7 +157,7 @@ def _apply(buffer: bytearray, stored: bytes, compression: Compression) -> tuple[
 def _context(base: bytes | bytearray, head: int, tail: int) -> bytes:
     """What the new middle resembles: the part of the base that it takes the place of. Tiny parts do not help."""
     end = len(base) - tail
-    return bytes(base[max(head, end - CONTEXT) : end]) if end - head >= SMALLEST else b""
+    return bytes(base[max(head, end - CONTEXT) : end]) if end - head >= TINY else b""
 
 
 def _common_head(a: bytes, b: bytes) -> int:

@@ -6,6 +6,8 @@ Stored data can be read only with the very bytes it was written with. A better d
 
 from __future__ import annotations
 
+from typing import Any
+
 import ormsgpack
 
 __all__ = ["DICTIONARY"]
@@ -25,7 +27,7 @@ _PROSE = (
     "way is for us to work with it? What is the weather like in San Francisco today? I think that it is going to be "
 )
 
-_STRUCTURE = (
+_STRUCTURE: tuple[Any, ...] = (
     {"status": "success", "artifact": None, "tool_call_id": "call_", "message": "error", "result": None, "output": ""},
     {"files": {}, "todos": [{"content": "", "status": "in_progress"}, {"content": "", "status": "completed"}]},
     {"model_provider": "anthropic", "stop_reason": "end_turn", "stop_sequence": None, "model": "claude-", "usage": {}},
@@ -33,7 +35,10 @@ _STRUCTURE = (
     {"model_provider": "openai", "service_tier": "default", "finish_reason": "tool_calls", "logprobs": None},
     {"input_token_details": {"audio": 0, "cache_read": 0, "cache_creation": 0}},
     {"output_token_details": {"audio": 0, "reasoning": 0}},
-    {"role": "user", "content": [{"type": "text", "text": ""}, {"type": "image_url", "image_url": {"url": "https://"}}]},
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": ""}, {"type": "image_url", "image_url": {"url": "https://"}}],
+    },
     {"assistant_id": "", "graph_id": "agent", "user_id": "", "run_attempt": 1, "langgraph_version": "1.2."},
     {"langgraph_plan": "", "langgraph_host": "self-hosted", "langgraph_api_url": "http://127.0.0.1:2024"},
     {"langgraph_auth_user_id": "", "langgraph_request_id": "", "langgraph_api_version": "0.", "created_by": "system"},

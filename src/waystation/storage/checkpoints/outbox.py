@@ -1,6 +1,8 @@
 """Writes of one run on their way to the database.
 
-A run hands over its writes and goes on. Those handed over while the writer is busy with others become one transaction.
+A run hands over its writes and goes on. They are held back for a few milliseconds, and longer while the writer is busy:
+those that come together are one transaction, with one look at the lease. A commit costs more than all of a superstep's
+statements.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from sqlalchemy import Connection
 
 from waystation.storage.database import Database
 
-__all__ = ["Guard", "Outbox"]
+__all__ = ["Guard", "Outbox", "Write"]
+
+HELD_BACK_S = 0.005
+"""How long a write waits for others at most, in seconds. A crash loses it, as if it had come that much earlier."""
 
 Guard = Callable[[Connection], None]
 """Called first in each transaction; raises if the run may not write any more."""
@@ -30,14 +35,15 @@ class _Batch:
         self._guard = guard
         self._open = True
         self._lock = threading.Lock()
-        self.writes: list[Write] = []
-        self.future: Future[None]
+        self._writes: list[Write] = []
+        self.future: Future[None] | None = None
+        """Of the transaction; None while the batch is held back."""
 
     def add(self, write: Write) -> bool:
         """Whether there was still time for it."""
         with self._lock:
             if self._open:
-                self.writes.append(write)
+                self._writes.append(write)
             return self._open
 
     def run(self, conn: Connection) -> None:
@@ -45,7 +51,7 @@ class _Batch:
             self._open = False
         if self._guard is not None:
             self._guard(conn)
-        for write in self.writes:
+        for write in self._writes:
             write(conn)
 
 
@@ -62,41 +68,63 @@ class Outbox:
         self._last: _Batch | None = None
         self._error: BaseException | None = None
 
-    def post(self, write: Write) -> Future[None]:
-        """Hand over `write`; the result becomes known when it is committed.
-
-        Raises what an earlier write failed with, and Unavailable when the database is closing.
-        """
+    def add(self, write: Write) -> None:
+        """Take over `write`. Raises what an earlier write failed with, and Unavailable when the database is closing."""
         with self._lock:
             self._require_no_error()
             if self._last is not None and self._last.add(write):
-                return self._last.future
-            batch = _Batch(self._guard)
-            batch.add(write)
-            batch.future = self._db.post(batch.run)
-            batch.future.add_done_callback(self._settled)
-            self._last = batch
-            return batch.future
+                return
+            self._last = _Batch(self._guard)
+            self._last.add(write)
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # on a plain thread there is nobody who would post it later
+                self._post(self._last)
+            else:
+                loop.call_later(HELD_BACK_S, self._post_later, self._last)
+
+    def post(self) -> Future[None] | None:
+        """Queue what is held back for the writer; returns the future of the last transaction, if there was any."""
+        with self._lock:
+            if self._last is None:
+                return None
+            return self._last.future or self._post(self._last)
 
     @property
     def pending(self) -> bool:
         """Whether something is not committed yet, or has failed."""
-        return self._error is not None or (self._last is not None and not self._last.future.done())
+        last = self._last
+        return self._error is not None or (last is not None and (last.future is None or not last.future.done()))
 
     async def flush(self) -> None:
-        """Wait until everything posted is committed. Raises what the first failed write failed with."""
-        last = self._last
-        if last is not None and not last.future.done():
-            await _done(last.future)
+        """Wait until everything taken over is committed. Raises what the first failed write failed with."""
+        future = self.post()
+        if future is not None and not future.done():
+            await _done(future)
         self._require_no_error()
 
     def flush_blocking(self) -> None:
         """`flush` for code on a plain thread."""
-        last = self._last
-        if last is not None:
-            with contextlib.suppress(Exception):  # the first failure is raised below, and this may be a later one
-                last.future.result()
+        future = self.post()
+        if future is not None:
+            with contextlib.suppress(Exception):  # the first failure is raised below; this may be a later one
+                future.result()
         self._require_no_error()
+
+    def _post(self, batch: _Batch) -> Future[None]:
+        future = self._db.post(batch.run)
+        batch.future = future
+        future.add_done_callback(self._settled)
+        return future
+
+    def _post_later(self, batch: _Batch) -> None:
+        with self._lock:
+            if batch.future is not None:
+                return
+            try:
+                self._post(batch)
+            except Exception as error:  # noqa: BLE001 - for the next who adds or flushes; there is no caller here
+                self._error = self._error or error
 
     def _require_no_error(self) -> None:
         if self._error is not None:

@@ -21,9 +21,11 @@ __all__ = [
     "WritesRow",
     "find_checkpoint",
     "insert_checkpoint",
+    "insert_run",
     "insert_writes",
     "list_checkpoints",
     "list_namespaces",
+    "new_thread_key",
     "newest_checkpoint_id",
     "parent_of",
     "read_tip",
@@ -50,9 +52,7 @@ _INSERT_VALUE = (
 _ADD_VALUE = Sql(_INSERT_VALUE + "NOTHING")
 _SET_VALUE = Sql(_INSERT_VALUE + "UPDATE SET base = excluded.base, run_key = excluded.run_key, data = excluded.data")
 
-_VALUE = Sql(
-    "SELECT base, data FROM checkpoint_values WHERE thread_key = ? AND ns = ? AND channel = ? AND version = ?"
-)
+_VALUE = Sql("SELECT base, data FROM checkpoint_values WHERE thread_key = ? AND ns = ? AND channel = ? AND version = ?")
 
 _PATH = Sql(
     "WITH RECURSIVE path (depth, version, base, data) AS ("
@@ -123,7 +123,7 @@ class CheckpointRow:
     parent_id: str | None
     run_key: int
     run: RunRow | None
-    """To be inserted first; None if that has been done."""
+    """To be inserted first; None if that has been done or there is none."""
     data: bytes
     values: list[ValueRow]
 
@@ -170,6 +170,11 @@ def new_thread_key(conn: Connection, thread_id: str) -> int:
         key = thread_key(conn, thread_id)
     assert key is not None
     return key
+
+
+def insert_run(conn: Connection, thread_id: str, run: RunRow) -> None:
+    """Store what the checkpoints of a run have in common."""
+    _INSERT_RUN.run(conn, new_thread_key(conn, thread_id), run.key, run.run_id, run.metadata)
 
 
 def insert_checkpoint(conn: Connection, row: CheckpointRow, compression: Compression) -> None:

@@ -17,7 +17,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from waystation.storage.checkpoints.compression import Compression, seal, unseal
 from waystation.timestamps import iso, parse_iso
 
-__all__ = ["NULL", "STORED", "Record"]
+__all__ = ["ABSENT", "NULL", "STORED", "Record"]
 
 ABSENT, STORED, NULL = 0, 1, 2
 """Whether a channel has a value in the checkpoint: none, one with a row of its own, or None."""
@@ -128,8 +128,7 @@ class Record:
             presence={names[channel]: presence for channel, _, presence in triples},
             versions_seen={
                 names[entry[0]]: {
-                    names[channel]: versions[version]
-                    for channel, version in zip(entry[1::2], entry[2::2], strict=True)
+                    names[channel]: versions[version] for channel, version in zip(entry[1::2], entry[2::2], strict=True)
                 }
                 for entry in seen
             },

@@ -44,6 +44,9 @@ __all__ = ["RunSaver", "Saver"]
 CACHE_BYTES = 64 * 1024 * 1024
 """Memory for the newest channel values of recently used threads."""
 
+NO_RUN = 0
+"""The run key of writes that no run has made."""
+
 RUN_CACHE_BYTES = 32 * 1024 * 1024
 """What a run keeps of them for itself, however busy the others are."""
 
@@ -253,16 +256,16 @@ class Saver(BaseCheckpointSaver[int]):
     def _write_blocking(self, write: Any) -> None:
         self._db.write_blocking(write)
 
-    def _run_row(self, shared: dict[str, Any], run_id: Any) -> tuple[int, RunRow | None]:
+    def _run(self, thread_id: str, shared: dict[str, Any], run_id: Any) -> tuple[int, RunRow | None]:
         """The key of the run that writes, and its row if that is yet to be inserted."""
-        return self._new_run_row(*self.serde.dumps_typed(shared), run_id)
+        row = self._run_row(*self.serde.dumps_typed(shared), run_id)
+        return row.key, row
 
     # --- rows
 
-    def _new_run_row(self, type_: str, shared: bytes, run_id: Any) -> tuple[int, RunRow]:
+    def _run_row(self, type_: str, shared: bytes, run_id: Any) -> RunRow:
         packed = pack_id(run_id) if isinstance(run_id, str) else None
-        row = RunRow(self._run_keys.next(), packed, seal(type_, shared, self._compression))
-        return row.key, row
+        return RunRow(self._run_keys.next(), packed, seal(type_, shared, self._compression))
 
     def _checkpoint_row(
         self,
@@ -274,7 +277,7 @@ class Saver(BaseCheckpointSaver[int]):
         thread_id, ns, parent_id = _address(config)
         full: Any = get_checkpoint_metadata(config, metadata)
         own = {key: full.pop(key) for key in metadata}
-        run_key, run = self._run_row(full, own.get("run_id", full.get("run_id")))
+        run_key, run = self._run(thread_id, full, own.get("run_id", full.get("run_id")))
         record = Record.of(checkpoint, own, thread_id, self.serde)
         values = checkpoint["channel_values"]
         return CheckpointRow(
@@ -308,7 +311,7 @@ class Saver(BaseCheckpointSaver[int]):
     ) -> WritesRow:
         thread_id, ns, checkpoint_id = _address(config)
         shared: Any = get_checkpoint_metadata(config, {})
-        run_key, run = self._run_row(shared, shared.get("run_id"))
+        run_key, run = self._run(thread_id, shared, shared["run_id"]) if "run_id" in shared else (NO_RUN, None)
         data = pack_writes(writes, task_id, task_path, self.serde, self._compression)
         return WritesRow(thread_id, ns, str(checkpoint_id), run_key, run, len(writes), data)
 
@@ -346,7 +349,12 @@ class RunSaver(Saver):
         self._values = saver._values
         self._outbox = outbox
         self._wait = wait
-        self._known_runs: dict[tuple[bytes, Any], int] = {}
+        self._known_runs: dict[tuple[str, bytes, Any], int] = {}
+        self._run_lock = threading.Lock()
+
+    def post(self) -> None:
+        """Queue everything put so far for the writer: what is written to the database after this comes after it."""
+        self._outbox.post()
 
     async def flush(self) -> None:
         """Wait until everything put so far is committed. Raises what the first failed put failed with."""
@@ -361,23 +369,26 @@ class RunSaver(Saver):
             self._outbox.flush_blocking()
 
     async def _write(self, write: Any) -> None:
-        self._outbox.post(write)
+        self._outbox.add(write)
         if self._wait:
             await self._outbox.flush()
 
     def _write_blocking(self, write: Any) -> None:
-        self._outbox.post(write)
+        self._outbox.add(write)
         if self._wait:
             self._outbox.flush_blocking()
 
-    def _run_row(self, shared: dict[str, Any], run_id: Any) -> tuple[int, RunRow | None]:
+    def _run(self, thread_id: str, shared: dict[str, Any], run_id: Any) -> tuple[int, RunRow | None]:
         type_, packed = self.serde.dumps_typed(shared)
-        known = self._known_runs.get((packed, run_id))
-        if known is not None:
-            return known, None
-        key, row = self._new_run_row(type_, packed, run_id)
-        self._known_runs[packed, run_id] = key
-        return key, row
+        identity = (thread_id, packed, run_id)
+        with self._run_lock:
+            key = self._known_runs.get(identity)
+            if key is None:
+                row = self._run_row(type_, packed, run_id)
+                # Posted by itself: whatever refers to it is posted later, or not at all if it cannot be serialized.
+                self._outbox.add(partial(queries.insert_run, thread_id=thread_id, run=row))
+                key = self._known_runs[identity] = row.key
+        return key, None
 
 
 def _selections(

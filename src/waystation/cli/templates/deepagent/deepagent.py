@@ -19,7 +19,9 @@ def answer(messages: list[BaseMessage]) -> AIMessage:
             return _call("I plan first.", "write_todos", {"todos": _todos("in_progress")}, number)
         case 1:
             content = f"# Notes\n\nThe request: {request}\n"
-            return _call("Now the notes.", "write_file", {"file_path": f"/notes-{number}.md", "content": content}, number)
+            return _call(
+                "Now the notes.", "write_file", {"file_path": f"/notes-{number}.md", "content": content}, number
+            )
         case 2:
             return _call("That is all.", "write_todos", {"todos": _todos("completed")}, number)
     return AIMessage(f"Done: your request {request!r} is in the notes of this thread.")

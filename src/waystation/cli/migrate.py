@@ -1,0 +1,28 @@
+"""`waystation migrate`: the schema, without starting a server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import typer
+
+from waystation.cli.serving import configuration
+
+__all__ = ["migrate_database"]
+
+
+def migrate_database(config_path: Path) -> None:
+    """Create or upgrade the tables of the project's database. Raises ConfigError when that cannot be."""
+    from waystation.app import DATABASE_FILE, _lock
+    from waystation.storage.schema import HEAD, upgrade
+    from waystation.storage.sqlite import SqliteDatabase
+
+    config = configuration(config_path, {})
+    with _lock(config.data_dir):
+        db = SqliteDatabase(config.data_dir / DATABASE_FILE)
+        try:
+            upgrade(db)
+        finally:
+            asyncio.run(db.close())
+    typer.echo(f"{config.data_dir / DATABASE_FILE} has schema {HEAD}.")

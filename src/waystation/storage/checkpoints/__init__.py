@@ -1,0 +1,27 @@
+"""LangGraph's checkpoints in the server's database.
+
+`saver.py` is where to begin. A checkpoint is a row (`records.py`); its channel values are rows of their own, each version
+stored once, as a difference to an earlier one where that pays (`values.py`, `deltas.py`); the metadata that a run's
+checkpoints share is one row (`checkpoint_runs`).
+"""
+
+from waystation.storage.checkpoints.maintenance import (
+    copy_thread,
+    delete_for_runs,
+    delete_threads,
+    prune,
+    storage_report,
+)
+from waystation.storage.checkpoints.queries import newest_checkpoint_id
+from waystation.storage.checkpoints.saver import RunSaver, Saver
+
+__all__ = [
+    "RunSaver",
+    "Saver",
+    "copy_thread",
+    "delete_for_runs",
+    "delete_threads",
+    "newest_checkpoint_id",
+    "prune",
+    "storage_report",
+]

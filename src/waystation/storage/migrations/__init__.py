@@ -1,0 +1,1 @@
+"""Alembic's environment and revisions; `waystation.storage.schema` runs them."""

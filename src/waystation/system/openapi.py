@@ -1,0 +1,57 @@
+"""The OpenAPI document of the whole server (spec 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+from fastapi import FastAPI
+
+from waystation import __version__
+
+__all__ = ["openapi_document"]
+
+DESCRIPTION = "An open, self-hosted server that speaks the LangGraph Agent Server API."
+
+
+def openapi_document(app: FastAPI, graph_ids: Iterable[str]) -> dict[str, Any]:
+    """What `app` serves, with the ids of its graphs as the values of every ``graph_id``. No security: nothing is asked for."""
+    document = deepcopy(app.openapi())
+    document["info"] = {"title": "Waystation", "version": __version__, "description": DESCRIPTION}
+    document["tags"] = [{"name": name} for name in _tags(document)]
+    document["security"] = []
+    if known := sorted(graph_ids):
+        _fill_in(document, known)
+    return document
+
+
+def _tags(document: dict[str, Any]) -> list[str]:
+    """All tags in the order of their first operation."""
+    found: dict[str, None] = {}
+    for operations in document.get("paths", {}).values():
+        for operation in operations.values():
+            found.update(dict.fromkeys(operation.get("tags", ())))
+    return list(found)
+
+
+def _fill_in(part: Any, graph_ids: list[str]) -> None:
+    if isinstance(part, list):
+        for item in part:
+            _fill_in(item, graph_ids)
+    if not isinstance(part, dict):
+        return
+    properties = part.get("properties")
+    if isinstance(properties, dict) and isinstance(properties.get("graph_id"), dict):
+        _restrict(properties["graph_id"], graph_ids)
+    if part.get("name") == "graph_id" and isinstance(part.get("schema"), dict):
+        _restrict(part["schema"], graph_ids)
+    for value in part.values():
+        _fill_in(value, graph_ids)
+
+
+def _restrict(schema: dict[str, Any], graph_ids: list[str]) -> None:
+    """Let the string of `schema`, or its variant that is one, be one of the ids."""
+    for variant in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        if variant.get("type") == "string":
+            variant["enum"] = graph_ids

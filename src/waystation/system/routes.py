@@ -1,0 +1,135 @@
+"""The routes about the server itself (spec 16). None of them asks for authentication.
+
+``http.disable_meta`` leaves only ``/ok``, which then says no more than that the process answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from waystation.errors import NotFound, UnprocessableInput
+from waystation.http.openapi import operation
+from waystation.http.responses import json_response
+from waystation.observability.metrics import CONTENT_TYPE, Figures
+from waystation.system.health import PROBE_TIMEOUT_S, check_services
+from waystation.system.info import describe_server
+from waystation.system.openapi import openapi_document
+from waystation.system.reference import reference_page
+
+__all__ = ["router"]
+
+log = structlog.get_logger("waystation.system")
+
+HEALTH = {
+    "type": "object",
+    "required": ["ok"],
+    "properties": {
+        "ok": {"type": "boolean"},
+        "services": {"type": "object", "additionalProperties": {"enum": ["healthy", "unhealthy", "skipped"]}},
+    },
+}
+INFO = {"type": "object", "required": ["version", "langgraph_py_version", "flags", "metadata"]}
+
+
+def _parameter(route: dict[str, Any], name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """`route`, the arguments of a decorator, with a query parameter in the OpenAPI document."""
+    described = {"name": name, "in": "query", "required": False, "schema": schema}
+    return {**route, "openapi_extra": {**(route["openapi_extra"] or {}), "parameters": [described]}}
+
+
+_HEALTH_ROUTE = _parameter(
+    operation("Whether the server answers", answer=HEALTH),
+    "check_db",
+    {"type": "integer", "enum": [0, 1], "default": 0},
+)
+_METRICS_ROUTE = _parameter(
+    operation("Metrics"), "format", {"type": "string", "enum": ["prometheus", "json"], "default": "prometheus"}
+)
+
+
+def _require_meta(request: Request) -> None:
+    if _is_reduced(request):
+        raise NotFound
+
+
+def _is_reduced(request: Request) -> bool:
+    return "meta" in request.app.state.server.config.http.disabled
+
+
+router = APIRouter(tags=["System"])
+_meta = APIRouter(dependencies=[Depends(_require_meta)])
+
+
+@router.get("/ok", **_HEALTH_ROUTE)
+async def ok(request: Request) -> Response:
+    if _is_reduced(request):
+        return json_response({"ok": True})
+    return await _health(request)
+
+
+@_meta.get("/", **_HEALTH_ROUTE)
+async def root(request: Request) -> Response:
+    return await _health(request)
+
+
+@_meta.get("/info", **operation("What this server is", answer=INFO))
+async def info(request: Request) -> Response:
+    document = await run_in_threadpool(request.app.openapi)
+    return json_response(describe_server(document["paths"]))
+
+
+@_meta.get("/metrics", **_METRICS_ROUTE)
+async def metrics(request: Request) -> Response:
+    server = request.app.state.server
+    figures = await _figures(server)
+    if request.query_params.get("format") == "json":
+        return json_response(server.metrics.as_json(figures))
+    return Response(server.metrics.as_text(figures), headers={"Content-Type": CONTENT_TYPE})
+
+
+@_meta.get("/docs", **operation("This API as a page"))
+async def docs(request: Request) -> Response:
+    page = reference_page(await _document(request))
+    return Response(page, media_type="text/html; charset=utf-8")
+
+
+@_meta.get("/openapi.json", **operation("This API as an OpenAPI document"))
+async def openapi(request: Request) -> Response:
+    return json_response(await _document(request))
+
+
+router.include_router(_meta)
+
+
+async def _health(request: Request) -> Response:
+    check = request.query_params.get("check_db", "0")
+    if check not in ("0", "1"):
+        raise UnprocessableInput(f"Invalid check_db {check!r}: it must be 0 or 1.")
+    if check == "0":
+        return json_response({"ok": True, "services": {}})
+    services = await check_services(request.app.state.server.db)
+    failing = [name for name, health in services.items() if health == "unhealthy"]
+    if not failing:
+        return json_response({"ok": True, "services": services})
+    detail = f"Not healthy: {', '.join(failing)}."
+    return json_response({"ok": False, "services": services, "detail": detail}, 500)
+
+
+async def _document(request: Request) -> dict[str, Any]:
+    """Describing all routes takes a while the first time: not on the event loop."""
+    return await run_in_threadpool(openapi_document, request.app, request.app.state.server.config.graphs)
+
+
+async def _figures(server: Any) -> Figures:
+    """What the parts report. A database that does not answer must not hide the metrics that say why."""
+    try:
+        queue = await asyncio.wait_for(server.engine.queue_figures(), PROBE_TIMEOUT_S)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the queue, the rest is still worth having
+        log.warning("no queue figures for /metrics", error=str(error) or type(error).__name__)
+        queue = None
+    return Figures(queue, server.engine.worker_figures(), server.db.statistics())

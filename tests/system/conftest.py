@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from waystation.config import Config, GraphSpec, HttpConfig
+from waystation.http import errors
+from waystation.observability.figures import QueueFigures, WorkerFigures
+from waystation.observability.http_metrics import HttpMetrics
+from waystation.observability.metrics import Metrics
+from waystation.storage.sqlite import SqliteDatabase
+from waystation.storage.tables import metadata
+from waystation.store import Store
+from waystation.store.routes import router as store_routes
+from waystation.system.routes import router
+
+
+class Engine:
+    """What the metrics ask of an engine."""
+
+    def __init__(self) -> None:
+        self.queue = QueueFigures(pending=0, running=0, wait_max_s=0, wait_med_s=0)
+
+    async def queue_figures(self) -> QueueFigures:
+        return self.queue
+
+    def worker_figures(self) -> WorkerFigures:
+        return WorkerFigures(max=64, active=3, available=61)
+
+
+@dataclass
+class Server:
+    config: Config
+    db: SqliteDatabase
+    store: Store
+    engine: Engine = field(default_factory=Engine)
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    database = SqliteDatabase(tmp_path / "system.db")
+    await database.write(metadata.create_all)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def make_app(db: SqliteDatabase, tmp_path: Path) -> Callable[..., FastAPI]:
+    """An application of the store's and the system's routes, with two graphs."""
+
+    def make(disabled: frozenset[str] = frozenset()) -> FastAPI:
+        graphs = {name: GraphSpec(name, f"./{name}.py:graph") for name in ("agent", "chat")}
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app.state.server = server = Server(
+            Config(tmp_path, graphs=graphs, http=HttpConfig(disabled=disabled)), db, Store(db)
+        )
+        errors.install(app)
+        app.include_router(store_routes)
+        app.include_router(router)
+        app.add_middleware(HttpMetrics, metrics=server.metrics)
+        return app
+
+    return make
+
+
+@pytest.fixture
+def app(make_app: Callable[..., FastAPI]) -> FastAPI:
+    return make_app()
+
+
+@pytest.fixture
+async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://system") as client:
+        yield client
