@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 __all__ = ["LiveServer", "listening"]
 
@@ -25,11 +25,11 @@ class LiveServer:
     """Where a server listens, and the application it serves."""
 
     url: str
-    app: FastAPI
+    app: Starlette
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[LiveServer]:
+def listening(app: Starlette) -> Iterator[LiveServer]:
     """Serve `app` on a free port of the loopback interface; stop it in good order at the end."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, access_log=False, lifespan="on"))

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import structlog
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from waystation import __version__, assistants
+from waystation import assistants
 from waystation.assistants.routes import router as assistant_routes
 from waystation.config import Config, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
-from waystation.http import errors as http_errors
-from waystation.http.router import Dispatcher, Router
+from waystation.http.application import application
+from waystation.http.router import Router
+from waystation.observability.http_metrics import HttpMetrics
+from waystation.observability.metrics import Metrics
 from waystation.runs.engine import Engine
 from waystation.runs.routes import router as run_routes
 from waystation.runs.worker import Worker
@@ -38,7 +41,7 @@ from waystation.streams.bus import MemoryBus
 from waystation.streams.events import Positions
 from waystation.streams.routes import router as stream_routes
 from waystation.streams.thread_stream import Publisher
-from waystation.system.routes import router as system_routes
+from waystation.system.routes import health_routes, meta_routes
 from waystation.threads.routes import router as thread_routes
 from waystation.threads.state_routes import router as state_routes
 from waystation.timestamps import now_us
@@ -49,6 +52,7 @@ log = structlog.get_logger("waystation")
 
 DATABASE_FILE = "waystation.db"
 LOCK_FILE = "lock"
+
 
 @dataclass(slots=True)
 class Server:
@@ -64,6 +68,7 @@ class Server:
     worker: Worker
     engine: Engine
     lock: IO[str]
+    metrics: Metrics
 
     async def start(self) -> None:
         """Install the default assistants and begin to execute runs."""
@@ -98,51 +103,48 @@ def build_server(config: Config) -> Server:
     bus, positions = MemoryBus(), Positions()
     worker = Worker(config, db, graphs, store, saver, bus, positions)
     engine = Engine(db, bus, positions, graphs, worker)
-    return Server(config, db, graphs, saver, store, bus, Publisher(bus, positions), worker, engine, lock)
+    return Server(config, db, graphs, saver, store, bus, Publisher(bus, positions), worker, engine, lock, Metrics())
 
 
-def create_app(config: Config) -> FastAPI:
+def create_app(config: Config) -> Starlette:
     """The ASGI application for `config`. Raises ConfigError and GraphLoadError for a project that cannot be served."""
     server = build_server(config)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await server.start()
         try:
             yield
         finally:
             await server.close()
 
-    app = FastAPI(
-        title="Waystation",
-        version=__version__,
+    return application(
+        _routers(config.http.disabled),
+        server,
+        prefix=config.http.mount_prefix,
+        at_root=[health_routes] if config.http.mount_prefix else [],
+        middleware=[
+            Middleware(HttpMetrics, metrics=server.metrics),
+            Middleware(CORSMiddleware, **(DEFAULT_CORS if config.http.cors is None else config.http.cors)),
+        ],
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
     )
-    app.state.server = server
-    http_errors.install(app)
-    disabled = config.http.disabled
-    routers = {
+
+
+def _routers(disabled: Container[str]) -> list[Router]:
+    """The routes of every family that is not disabled."""
+    families = {
         "assistants": [assistant_routes],
         "threads": [thread_routes, state_routes, stream_routes],
         "runs": [run_routes],
         "store": [store_routes],
+        "meta": [meta_routes],
     }
-    own = []
-    for family, members in routers.items():
+    chosen = [health_routes]
+    for family, routers in families.items():
         if family not in disabled:
-            for router in members:
-                if isinstance(router, Router):
-                    own.append(router)
-                else:
-                    app.include_router(router, prefix=config.http.mount_prefix)
-    app.router.default = Dispatcher(own, config.http.mount_prefix)
-    app.include_router(system_routes)
-    app.add_middleware(CORSMiddleware, **(config.http.cors if config.http.cors is not None else DEFAULT_CORS))
-    return app
+            chosen += routers
+    return chosen
 
 
 def _lock(data_dir: Path) -> IO[str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
-
 from tests.contract.cases import Case, World, filled
 from tests.contract.contract import Operation, problems
 
@@ -52,7 +51,7 @@ def verified(operation: Operation, response: httpx.Response, *, endless: bool = 
 
 def assert_refused(operation: Operation, response: httpx.Response, *statuses: int) -> None:
     """Fail unless the request was refused with a documented status (one of `statuses`) and says what was wrong."""
-    told = f"{operation.name} {response.request.content[:300]!r} -> {response.status_code} {response.text[:300]}"
+    told = f"{operation.name} {response.request.url} -> {response.status_code} {response.text[:300]}"
     assert response.status_code in (statuses or operation.statuses), told
     verified(operation, response)
     body: Any = response.json()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import httpx
 import pytest
-
 from tests.contract.cases import CASES, Case, make_world
 from tests.contract.contract import OPERATIONS, operation
 from tests.contract.exchange import send, verified
@@ -23,8 +22,7 @@ KEYS = {
         "thread_id created_at updated_at state_updated_at metadata config status values interrupts error"
     ),
     "GET /threads/{thread_id}/runs/{run_id}": (
-        "run_id thread_id assistant_id created_at updated_at status metadata kwargs multitask_strategy "
-        "langsmith_session_name"
+        "run_id thread_id assistant_id created_at updated_at status metadata kwargs multitask_strategy"
     ),
     "GET /threads/{thread_id}/state": (
         "values next tasks metadata created_at checkpoint parent_checkpoint interrupts checkpoint_id "
@@ -35,7 +33,7 @@ KEYS = {
         "graph_id input_schema output_schema state_schema config_schema context_schema"
     ),
 }
-"""The properties of each object (reference 2.1, 3.1, 5.3, 4.1, 10, 2.5)."""
+"""The properties of each object (reference 2.1, 3.1, 5.3, 4.1, 10, 2.5); a run has `langsmith_session_name` if it is traced."""
 
 
 def test_there_is_a_case_for_every_operation() -> None:

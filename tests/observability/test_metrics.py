@@ -8,10 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import StreamingResponse
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
+from waystation.http.application import application
+from waystation.http.router import Router
 from waystation.observability.figures import QueueFigures, WorkerFigures
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.metrics import METRICS, Figures, Metrics
@@ -62,14 +67,14 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def api(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
-    app, inner, router = FastAPI(), FastAPI(), APIRouter()
+    router = Router()
 
     @router.get("/threads/{thread_id}/runs/{run_id}")
-    async def run(thread_id: str, run_id: str) -> str:
-        return run_id
+    async def run(request: Request, thread_id: str, run_id: str) -> Response:
+        return Response(run_id)
 
     @router.get("/stream")
-    async def stream() -> StreamingResponse:
+    async def stream(request: Request) -> Response:
         async def parts() -> AsyncIterator[bytes]:
             yield b"a"
             assert counted(metrics) == []
@@ -78,16 +83,14 @@ async def api(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
         return StreamingResponse(parts())
 
     @router.get("/crash")
-    async def crash() -> None:
+    async def crash(request: Request) -> Response:
         raise OSError
 
-    @inner.get("/things/{thing}")
-    async def thing(thing: str) -> str:
-        return thing
+    async def thing(request: Request) -> Response:
+        return Response(request.path_params["thing"])
 
-    app.include_router(router)
-    app.mount("/inner", inner)
-    app.add_middleware(HttpMetrics, metrics=metrics)
+    app = application([router], None, middleware=[Middleware(HttpMetrics, metrics=metrics)])
+    app.mount("/inner", Starlette(routes=[Route("/things/{thing}", thing)]))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://metrics") as client:
         yield client

@@ -100,6 +100,7 @@ async def ignore(state: State) -> State:
             await pause()
         except asyncio.CancelledError:
             continue
+    arrive(state, "left")
     return {"log": ["ignored"]}
 
 
@@ -110,6 +111,7 @@ def block_thread(state: State) -> State:
     arrive(state)
     while not is_open(state):
         time.sleep(0.005)
+    arrive(state, "left")
     return {"log": ["blocked"]}
 
 
@@ -120,6 +122,7 @@ async def block_loop(state: State) -> State:
     arrive(state)
     while not is_open(state):
         time.sleep(0.005)  # noqa: ASYNC251 - that is the point
+    arrive(state, "left")
     return {"log": ["blocked"]}
 
 

@@ -6,10 +6,9 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from waystation.config import Config
-from waystation.http import errors
+from waystation.http.application import application
 from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import metadata
 from waystation.store import Store
@@ -32,9 +31,6 @@ async def store(db: SqliteDatabase) -> Store:
 @pytest.fixture
 async def api(store: Store, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the store's routes alone."""
-    app = FastAPI()
-    app.include_router(router)
-    errors.install(app)
-    app.state.server = SimpleNamespace(config=Config(tmp_path), store=store)
+    app = application([router], SimpleNamespace(config=Config(tmp_path), store=store))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://store") as client:
         yield client

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from waystation.config import Config, GraphSpec, HttpConfig
-from waystation.http import errors
+from waystation.http.application import application
 from waystation.observability.figures import QueueFigures, WorkerFigures
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.metrics import Metrics
@@ -17,7 +18,7 @@ from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import metadata
 from waystation.store import Store
 from waystation.store.routes import router as store_routes
-from waystation.system.routes import router
+from waystation.system.routes import health_routes, meta_routes
 
 
 class Engine:
@@ -51,30 +52,25 @@ async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 @pytest.fixture
-def make_app(db: SqliteDatabase, tmp_path: Path) -> Callable[..., FastAPI]:
+def make_app(db: SqliteDatabase, tmp_path: Path) -> Callable[..., Starlette]:
     """An application of the store's and the system's routes, with two graphs."""
 
-    def make(disabled: frozenset[str] = frozenset()) -> FastAPI:
+    def make(disabled: frozenset[str] = frozenset()) -> Starlette:
         graphs = {name: GraphSpec(name, f"./{name}.py:graph") for name in ("agent", "chat")}
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        app.state.server = server = Server(
-            Config(tmp_path, graphs=graphs, http=HttpConfig(disabled=disabled)), db, Store(db)
-        )
-        errors.install(app)
-        app.include_router(store_routes)
-        app.include_router(router)
-        app.add_middleware(HttpMetrics, metrics=server.metrics)
-        return app
+        server = Server(Config(tmp_path, graphs=graphs, http=HttpConfig(disabled=disabled)), db, Store(db))
+        meta = [] if "meta" in disabled else [meta_routes]
+        metrics = Middleware(HttpMetrics, metrics=server.metrics)
+        return application([store_routes, health_routes, *meta], server, middleware=[metrics])
 
     return make
 
 
 @pytest.fixture
-def app(make_app: Callable[..., FastAPI]) -> FastAPI:
+def app(make_app: Callable[..., Starlette]) -> Starlette:
     return make_app()
 
 
 @pytest.fixture
-async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def api(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://system") as client:
         yield client

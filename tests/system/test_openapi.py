@@ -7,9 +7,13 @@ from html.parser import HTMLParser
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+import pytest
 from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
 
+from waystation.http.openapi import operation
+from waystation.http.router import Route, Router
 from waystation.system.openapi import openapi_document
 from waystation.system.reference import reference_page
 
@@ -22,12 +26,20 @@ class Create(BaseModel):
     graph_id: str
 
 
-def add_graph_routes(app: FastAPI) -> None:
-    @app.post("/create")
-    async def create(body: Create, graph_id: str) -> Create: ...
+@pytest.fixture
+def routes() -> list[Route]:
+    router = Router()
+    graph_id = {"name": "graph_id", "in": "query", "schema": {"type": "string"}}
 
-    @app.post("/search")
-    async def search(body: Search) -> None: ...
+    @router.post("/create", **operation("Create", Create, parameters=[graph_id]))
+    async def create(_: Request) -> Response:
+        return Response()
+
+    @router.post("/search", **operation("Search", Search))
+    async def search(_: Request) -> Response:
+        return Response()
+
+    return router.routes
 
 
 async def test_the_document(api: httpx.AsyncClient) -> None:
@@ -36,17 +48,17 @@ async def test_the_document(api: httpx.AsyncClient) -> None:
     assert document["security"] == []
     assert [tag["name"] for tag in document["tags"]] == ["Store", "System"]
     put = document["paths"]["/store/items"]["put"]
-    schema = put["requestBody"]["content"]["application/json"]["schema"]
-    assert schema["required"] == ["namespace", "key", "value"]
+    reference = put["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    assert reference == "#/components/schemas/StorePutRequest"
+    assert document["components"]["schemas"]["StorePutRequest"]["required"] == ["namespace", "key", "value"]
     assert "204" in put["responses"]
     assert document["paths"]["/ok"]["get"]["parameters"][0]["name"] == "check_db"
     parameters = document["paths"]["/store/items"]["get"]["parameters"]
     assert [parameter["name"] for parameter in parameters] == ["key", "namespace", "refresh_ttl"]
 
 
-async def test_graph_ids_are_filled_in(app: FastAPI) -> None:
-    add_graph_routes(app)
-    document = openapi_document(app, ["chat", "agent"])
+def test_graph_ids_are_filled_in(routes: list[Route]) -> None:
+    document = openapi_document(routes, ["chat", "agent"])
     schemas = document["components"]["schemas"]
     assert schemas["Create"]["properties"]["graph_id"]["enum"] == ["agent", "chat"]
     variants = schemas["Search"]["properties"]["graph_id"]["anyOf"]
@@ -55,11 +67,11 @@ async def test_graph_ids_are_filled_in(app: FastAPI) -> None:
     assert parameter["schema"]["enum"] == ["agent", "chat"]
 
 
-async def test_a_server_without_graphs_restricts_nothing(app: FastAPI) -> None:
-    add_graph_routes(app)
-    openapi_document(app, ["agent"])
-    document = openapi_document(app, [])
+def test_a_server_without_graphs_restricts_nothing(routes: list[Route]) -> None:
+    openapi_document(routes, ["agent"])
+    document = openapi_document(routes, [])
     assert "enum" not in document["components"]["schemas"]["Create"]["properties"]["graph_id"]
+    assert "enum" not in document["paths"]["/create"]["post"]["parameters"][0]["schema"]
 
 
 class Page(HTMLParser):
@@ -89,8 +101,8 @@ async def test_the_page_shows_every_operation_and_loads_nothing(api: httpx.Async
     assert page.open == []
     document = (await api.get("/openapi.json")).json()
     for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            assert f"{method.upper()}{path}{operation['summary']}" in page.text
+        for method, described in operations.items():
+            assert f"{method.upper()}{path}{described['summary']}" in page.text
     assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe"}
     references = [attributes["href"] for _, attributes in page.tags if "href" in attributes]
     assert all(re.match(r"#|openapi\.json$", reference) for reference in references)

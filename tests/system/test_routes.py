@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 from waystation import __version__
+from waystation.http.router import Router
 from waystation.observability.figures import QueueFigures
 from waystation.storage.sqlite import READERS, SqliteDatabase
 from waystation.system import health
@@ -75,15 +78,19 @@ async def test_info(api: httpx.AsyncClient) -> None:
     }
 
 
-async def test_flags_say_what_is_routed(api: httpx.AsyncClient, app: FastAPI) -> None:
-    @app.post("/assistants/search")
-    async def search() -> None: ...
+async def test_flags_say_what_is_routed(api: httpx.AsyncClient, app: Starlette) -> None:
+    routes = Router()
 
+    @routes.post("/assistants/search")
+    async def search(_: Request) -> Response:
+        return Response()
+
+    app.state.dispatcher.include(routes)
     flags = (await api.get("/info")).json()["flags"]
     assert (flags["assistants"], flags["crons"]) == (True, False)
 
 
-async def test_metrics_for_prometheus(api: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_metrics_for_prometheus(api: httpx.AsyncClient, app: Starlette) -> None:
     app.state.server.engine.queue = QueueFigures(2, 1, 4.5, 3.5, 1, 4.0, 4.0)
     await api.get("/store/items?namespace=a&key=k")
     await api.get("/store/items?namespace=a&key=k")
@@ -110,7 +117,7 @@ async def test_metrics_for_prometheus(api: httpx.AsyncClient, app: FastAPI) -> N
     assert samples[("lg_api_http_requests_latency_bucket", ("le", "+Inf"), *route)] == 3
 
 
-async def test_metrics_as_json(api: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_metrics_as_json(api: httpx.AsyncClient, app: Starlette) -> None:
     await api.get("/ok")
     body = (await api.get("/metrics?format=json")).json()
     assert body["workers"] == {"max": 64, "active": 3, "available": 61}
@@ -129,7 +136,7 @@ async def test_metrics_as_json(api: httpx.AsyncClient, app: FastAPI) -> None:
     assert list(queue.values()) == [2, 1, 4.5, 3.5, 1, 4.0, 4.0]
 
 
-async def test_metrics_survive_a_queue_that_cannot_be_counted(api: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_metrics_survive_a_queue_that_cannot_be_counted(api: httpx.AsyncClient, app: Starlette) -> None:
     async def fail() -> QueueFigures:
         raise OSError("disk gone")
 
@@ -141,7 +148,7 @@ async def test_metrics_survive_a_queue_that_cannot_be_counted(api: httpx.AsyncCl
     assert "queue" not in (await api.get("/metrics?format=json")).json()
 
 
-async def test_without_meta_only_ok_remains(make_app: Callable[..., FastAPI]) -> None:
+async def test_without_meta_only_ok_remains(make_app: Callable[..., Starlette]) -> None:
     app = make_app(frozenset({"meta"}))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://system") as api:
         assert (await api.get("/ok?check_db=1")).json() == {"ok": True}

@@ -60,7 +60,7 @@ def test_postgresql_uses_its_own_operator() -> None:
     statement = select(threads.c.thread_id).where(
         contains(threads.c.metadata, b'{"a":1}'), unindexed(threads.c.status) == "idle"
     )
-    sql = str(statement.compile(dialect=PGDialect()))
+    sql = str(statement.compile(dialect=PGDialect()))  # type: ignore[no-untyped-call]
     assert "WHERE threads.metadata @> CAST(%(param_1)s" in sql
     assert "AND threads.status = " in sql
 

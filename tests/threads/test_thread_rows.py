@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 from langgraph_sdk.client import LangGraphClient
+from tests.conftest import connected, served
 
 
 async def create(http: httpx.AsyncClient, **body: Any) -> Any:
@@ -100,6 +102,18 @@ async def test_ttl(http: httpx.AsyncClient, sdk: LangGraphClient) -> None:
     assert "ttl" not in (await http.get(f"/threads/{without['thread_id']}", params={"include": "ttl"})).json()
 
 
+async def test_threads_expire_by_default_if_the_project_says_so(tmp_path: Path) -> None:
+    setting = {"ttl": {"default_ttl": 60, "strategy": "keep_latest"}}
+    async with served(tmp_path, checkpointer=setting) as app, connected(app) as http:
+        for body, expected in [({}, ("keep_latest", 60)), ({"ttl": {"ttl": 5}}, ("delete", 5))]:
+            thread_id = (await create(http, **body))["thread_id"]
+            ttl = (await http.get(f"/threads/{thread_id}", params={"include": "ttl"})).json()["ttl"]
+            assert (ttl["strategy"], ttl["ttl_minutes"]) == expected
+            copied = (await http.post(f"/threads/{thread_id}/copy")).json()["thread_id"]
+            ttl = (await http.get(f"/threads/{copied}", params={"include": "ttl"})).json()["ttl"]
+            assert (ttl["strategy"], ttl["ttl_minutes"]) == ("keep_latest", 60)
+
+
 MALFORMED: list[Any] = [
     {"thread_id": "not-a-uuid"},
     {"metadata": []},
@@ -183,7 +197,8 @@ async def test_copy_has_the_history_but_not_the_runs(sdk: LangGraphClient, http:
     assert {h["checkpoint"]["thread_id"] for h in history} == {copied["thread_id"]}
 
     await sdk.runs.wait(copied["thread_id"], "echo", input={"x": "b"})
-    assert (await sdk.threads.get_state(thread_id))["values"]["x"] == "a!"
+    untouched: Any = (await sdk.threads.get_state(thread_id))["values"]
+    assert untouched["x"] == "a!"
 
 
 async def test_storage_counts_what_is_stored(sdk: LangGraphClient, http: httpx.AsyncClient) -> None:

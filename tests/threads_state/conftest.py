@@ -12,13 +12,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import Connection, insert, select
 
 from waystation.config import Config, GraphSpec, HttpConfig
 from waystation.encoding import to_plain
 from waystation.graphs import Graphs
-from waystation.http import errors
+from waystation.http.application import application
 from waystation.storage.checkpoints import Saver
 from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import metadata, runs, threads
@@ -130,18 +129,14 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def server(config: Config, graphs: Graphs, empty_database: Path, tmp_path: Path) -> AsyncIterator[State]:
-    db = SqliteDatabase(shutil.copy(empty_database, tmp_path / "state.sqlite"))
+    db = SqliteDatabase(Path(shutil.copy(empty_database, tmp_path / "state.sqlite")))
     yield State(config, db, graphs, Saver(db))
     await db.close()
 
 
 @pytest.fixture
 async def client(server: State) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI()
-    app.include_router(routes.router)
-    app.include_router(state_routes.router)
-    app.state.server = server
-    errors.install(app)
+    app = application([routes.router, state_routes.router], server)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         yield http

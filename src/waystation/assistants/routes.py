@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from waystation.assistants import queries, removal, wire
 from waystation.assistants.configuration import in_step
@@ -26,6 +27,7 @@ from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import flag, integer
 from waystation.http.responses import access_of, empty, json_response, pagination_headers
+from waystation.http.router import Router
 from waystation.reserved import strip_config, strip_context, strip_metadata
 from waystation.timestamps import now_us
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Assistants"])
+router = Router(tags=["Assistants"])
 
 
 @router.post("/assistants", **operation("Create an assistant", AssistantCreate, wire.SCHEMA))
@@ -109,7 +111,7 @@ async def patch(request: Request, assistant_id: str) -> Response:
     return json_response(wire.assistant(row))
 
 
-@router.delete("/assistants/{assistant_id}", **operation("Delete an assistant"), status_code=204)
+@router.delete("/assistants/{assistant_id}", **operation("Delete an assistant", status=204))
 async def delete(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)

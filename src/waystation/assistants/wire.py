@@ -22,7 +22,23 @@ FIELDS = (
     "version",
 )
 
-SCHEMA: dict[str, Any] = {"$ref": "#/components/schemas/Assistant"}
+SCHEMA: dict[str, Any] = {
+    "title": "Assistant",
+    "type": "object",
+    "required": ["assistant_id", "graph_id", "config", "created_at", "updated_at", "metadata"],
+    "properties": {
+        "assistant_id": {"type": "string", "format": "uuid"},
+        "graph_id": {"type": "string"},
+        "config": {"type": "object"},
+        "context": {"type": "object"},
+        "metadata": {"type": "object"},
+        "name": {"type": "string"},
+        "description": {"type": ["string", "null"]},
+        "version": {"type": "integer"},
+        "created_at": {"type": "string", "format": "date-time"},
+        "updated_at": {"type": "string", "format": "date-time"},
+    },
+}
 
 _TIMES = frozenset({"created_at", "updated_at"})
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
 from waystation.cli.listening import BACKLOG
@@ -15,7 +15,7 @@ from waystation.cli.listening import BACKLOG
 __all__ = ["run"]
 
 
-def run(app: FastAPI, listener: socket.socket, grace_s: float, on_serving: Callable[[], None]) -> None:
+def run(app: Starlette, listener: socket.socket, grace_s: float, on_serving: Callable[[], None]) -> None:
     """Serve `app` on `listener` until SIGINT or SIGTERM, then give open requests `grace_s` seconds to finish.
 
     `on_serving` is called once the application has started and connections are accepted. Raises what the application
@@ -44,7 +44,7 @@ def run(app: FastAPI, listener: socket.socket, grace_s: float, on_serving: Calla
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, app: FastAPI, on_serving: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, on_serving: Callable[[], None]) -> None:
         super().__init__(config)
         self._app = app
         self._on_serving = on_serving
@@ -62,7 +62,7 @@ class _Server(uvicorn.Server):
 class _Startup:
     """The application, with its error at start-up kept for the caller rather than logged as text."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: Starlette) -> None:
         self.app = app
         self.error: BaseException | None = None
 

@@ -31,10 +31,15 @@ def serve_here(
 
 
 def configuration(config_path: Path, settings: Mapping[str, str], longest_grace_s: float | None = None) -> Config:
-    """The project's configuration with the variables `settings` over those of the process. Raises ConfigError."""
+    """The project's configuration with the variables `settings` over those of the process; the log obeys it from here on.
+
+    Raises ConfigError.
+    """
     from waystation.config import load_config
+    from waystation.observability.logs import configure_logs
 
     config = load_config(config_path, {**os.environ, **settings})
+    configure_logs(config.log_level, json=config.log_json, color=config.log_color)
     if longest_grace_s is None:
         return config
     return replace(config, shutdown_grace_s=min(config.shutdown_grace_s, longest_grace_s))

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from starlette.requests import Request
 
 from waystation.errors import TooLarge, UnprocessableInput
 

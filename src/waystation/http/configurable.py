@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-from fastapi import Request
+from starlette.requests import Request
 
 __all__ = ["server_configurable"]
 

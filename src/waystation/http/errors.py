@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from waystation import errors
 from waystation.http.responses import json_response
 
-__all__ = ["STATUS", "install"]
+__all__ = ["HANDLERS", "STATUS"]
 
 log = structlog.get_logger("waystation.http")
 
@@ -28,22 +30,19 @@ STATUS: dict[type[errors.WaystationError], int] = {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Make `app` answer every domain error and framework error in the one shape."""
+async def _domain_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.WaystationError)
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    if status >= 500:
+        log.error("request failed", path=request.url.path, error=error.message, exc_info=error)
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return json_response({"detail": error.message}, status, headers)
 
-    @app.exception_handler(errors.WaystationError)
-    async def domain_error(request: Request, error: errors.WaystationError) -> Response:
-        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-        if status >= 500:
-            log.error("request failed", path=request.url.path, error=error.message, exc_info=error)
-        headers = {"Retry-After": "1"} if status == 503 else None
-        return json_response({"detail": error.message}, status, headers)
 
-    @app.exception_handler(HTTPException)
-    async def http_error(_request: Request, error: HTTPException) -> Response:
-        return json_response({"detail": str(error.detail)}, error.status_code, error.headers)
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return json_response({"detail": str(error.detail)}, error.status_code, error.headers)
 
-    @app.exception_handler(RequestValidationError)
-    async def parameter_error(_request: Request, error: RequestValidationError) -> Response:
-        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5]]
-        return json_response({"detail": "; ".join(problems)}, 422)
+
+HANDLERS: dict[Any, Any] = {errors.WaystationError: _domain_error, HTTPException: _http_error}
+"""For Starlette's ``exception_handlers``."""

@@ -7,7 +7,7 @@ FastAPI would add (validated bodies, an OpenAPI page) is done by `waystation.htt
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -78,12 +78,15 @@ class _Node:
 class Dispatcher:
     """An ASGI application over many routers. A fixed segment is preferred to a parameter."""
 
-    def __init__(self, routers: Iterable[Router], prefix: str = "") -> None:
+    def __init__(self) -> None:
         self.routes: list[Route] = []
+        """Every route, its path with the prefix."""
         self._root = _Node()
-        for router in routers:
-            for route in router.routes:
-                self._add(route, prefix)
+
+    def include(self, router: Router, prefix: str = "") -> None:
+        """Serve the routes of `router` below `prefix`."""
+        for route in router.routes:
+            self._add(replace(route, path=prefix + route.path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,10 +106,10 @@ class Dispatcher:
         response = await route.endpoint(Request(scope, receive, send), **parameters)
         await response(scope, receive, send)
 
-    def _add(self, route: Route, prefix: str) -> None:
+    def _add(self, route: Route) -> None:
         self.routes.append(route)
         node, names = self._root, []
-        for segment in (prefix + route.path).split("/")[1:]:
+        for segment in route.path.split("/")[1:]:
             if segment.startswith("{"):
                 names.append(segment[1:-1])
                 node.parameter = node = node.parameter or _Node()

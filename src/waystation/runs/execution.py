@@ -68,8 +68,12 @@ class Execution:
                 return await self._run_graph()
         except Exception as error:
             if limit.expired() and isinstance(error, TimeoutError):
-                return await self.ended("timeout", JobTimeout(f"The run took longer than {self._timeout_s:g} s."))
+                return await self.timed_out()
             return await self.failed(error)
+
+    async def timed_out(self) -> Ending:
+        """The ending of an attempt that took too long. Its stream tells nothing of it (spec 8.2)."""
+        return await self.ended("timeout", JobTimeout(f"The run took longer than {self._timeout_s:g} s."))
 
     async def failed(self, error: BaseException) -> Ending:
         """The ending of an attempt that user code ended with `error`."""

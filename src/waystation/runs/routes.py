@@ -31,6 +31,7 @@ from waystation.runs.models import (
 from waystation.runs.order import Order, order_from
 from waystation.runs.waiting import keep_alive_until_end, result_of_settled
 from waystation.runs.watching import joined, live, mode_filter
+from waystation.runs.wire import SCHEMA as RUN
 from waystation.runs.wire import run_to_wire
 from waystation.streams.bus import EndWaiter
 from waystation.streams.response import StreamResponse
@@ -42,7 +43,6 @@ router = Router(tags=["Runs"])
 
 JSON = {"content-type": "application/json"}
 SESSION_NAME = "langsmith_session_name"
-_RUN = {"$ref": "#/components/schemas/Run"}
 
 
 class RunBatch(RootModel[list[RunCreateStateless]]):
@@ -68,13 +68,13 @@ def _locations(order: Order, *, suffix: str, threaded: bool) -> dict[str, str]:
 # --- creating
 
 
-@router.post("/threads/{thread_id}/runs", **operation("Create a run on a thread", RunCreateStateful, _RUN))
+@router.post("/threads/{thread_id}/runs", **operation("Create a run on a thread", RunCreateStateful, RUN))
 async def create_run(request: Request, thread_id: str) -> Response:
     body = await read_body(request, RunCreateStateful)
     return await _create(request, _order(request, body, require_uuid(thread_id, "thread_id")), threaded=True)
 
 
-@router.post("/runs", **operation("Create a run on a thread of its own", RunCreateStateless, _RUN))
+@router.post("/runs", **operation("Create a run on a thread of its own", RunCreateStateless, RUN))
 async def create_stateless_run(request: Request) -> Response:
     body = await read_body(request, RunCreateStateless)
     return await _create(request, _order(request, body, None), threaded=False)
@@ -85,7 +85,7 @@ async def _create(request: Request, order: Order, *, threaded: bool) -> Response
     return json_response(run_to_wire(created.run), headers=_locations(order, suffix="", threaded=threaded))
 
 
-@router.post("/runs/batch", **operation("Create several runs, all or none", RunBatch, {"type": "array", "items": _RUN}))
+@router.post("/runs/batch", **operation("Create several runs, all or none", RunBatch, {"type": "array", "items": RUN}))
 async def create_batch(request: Request) -> Response:
     bodies = await read_json(request, _BATCH)
     if not bodies:
@@ -137,14 +137,14 @@ async def _result(
         return StreamResponse(body, {**JSON, **headers}, on_disconnect, resources.pop_all())
 
 
-@router.post("/threads/{thread_id}/runs/stream", **operation("Run and stream its events", RunCreateStateful, {}))
+@router.post("/threads/{thread_id}/runs/stream", **operation("Run and stream its events", RunCreateStateful, streams=True))
 async def stream_run(request: Request, thread_id: str) -> Response:
     body = await read_body(request, RunCreateStateful)
     order = _order(request, body, require_uuid(thread_id, "thread_id"))
     return await _create_and_stream(request, order, body, threaded=True)
 
 
-@router.post("/runs/stream", **operation("Run on a thread of its own and stream its events", RunCreateStateless, {}))
+@router.post("/runs/stream", **operation("Run on a thread of its own and stream its events", RunCreateStateless, streams=True))
 async def stream_stateless_run(request: Request) -> Response:
     body = await read_body(request, RunCreateStateless)
     return await _create_and_stream(request, _order(request, body, None), body, threaded=False)
@@ -189,12 +189,12 @@ async def join_run(request: Request, thread_id: str, run_id: str) -> Response:
         return await _result(request, thread_id, run_id, waiter, headers, cancel, resources.pop_all())
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/stream", **operation("Join a run's events"))
+@router.get("/threads/{thread_id}/runs/{run_id}/stream", **operation("Join a run's events", streams=True))
 async def join_stream(request: Request, thread_id: str, run_id: str) -> Response:
     return _joined(request, require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id"))
 
 
-@router.get("/runs/{run_id}/stream", **operation("Join the events of a run on a thread of its own"))
+@router.get("/runs/{run_id}/stream", **operation("Join the events of a run on a thread of its own", streams=True))
 async def join_stateless_stream(request: Request, run_id: str) -> Response:
     run_id = require_uuid(run_id, "run_id")
     run = await request.app.state.server.db.read(queries.find_run, None, run_id, access_of(request))
@@ -242,7 +242,7 @@ def _modes(request: Request) -> list[str]:
 # --- reading
 
 
-@router.get("/threads/{thread_id}/runs", **operation("List a thread's runs", None, {"type": "array", "items": _RUN}))
+@router.get("/threads/{thread_id}/runs", **operation("List a thread's runs", None, {"type": "array", "items": RUN}))
 async def list_runs(request: Request, thread_id: str) -> Response:
     server, access = request.app.state.server, access_of(request)
     thread_id = require_uuid(thread_id, "thread_id")
@@ -282,7 +282,7 @@ def _runs_of_thread(conn: Any, thread_id: str, access: Any, **options: Any) -> A
     return queries.list_runs(conn, thread_id, access, **options)
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}", **operation("Get a run", None, _RUN))
+@router.get("/threads/{thread_id}/runs/{run_id}", **operation("Get a run", None, RUN))
 async def get_run(request: Request, thread_id: str, run_id: str) -> Response:
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
     run = await request.app.state.server.db.read(queries.find_run, thread_id, run_id, access_of(request))
@@ -294,7 +294,7 @@ async def get_run(request: Request, thread_id: str, run_id: str) -> Response:
 # --- ending
 
 
-@router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204, **operation("Delete a run"))
+@router.delete("/threads/{thread_id}/runs/{run_id}", **operation("Delete a run", status=204))
 async def delete_run(request: Request, thread_id: str, run_id: str) -> Response:
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
     await request.app.state.server.engine.delete(access_of(request), thread_id, run_id)
@@ -318,7 +318,7 @@ async def cancel_run(request: Request, thread_id: str, run_id: str) -> Response:
         return await _result(request, thread_id, run_id, waiter, headers, None, resources.pop_all())
 
 
-@router.post("/runs/cancel", status_code=204, **operation("Cancel many runs", RunsCancel))
+@router.post("/runs/cancel", **operation("Cancel many runs", RunsCancel, status=204))
 async def cancel_runs(request: Request) -> Response:
     body = await read_body(request, RunsCancel)
     server, access, action = request.app.state.server, access_of(request), _action(request)

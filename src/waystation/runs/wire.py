@@ -8,7 +8,25 @@ from typing import Any
 from waystation.runs.queries import WIRE_COLUMNS
 from waystation.timestamps import iso
 
-__all__ = ["run_to_wire"]
+__all__ = ["SCHEMA", "run_to_wire"]
+
+SCHEMA: dict[str, Any] = {
+    "title": "Run",
+    "type": "object",
+    "required": [*WIRE_COLUMNS],
+    "properties": {
+        "run_id": {"type": "string", "format": "uuid"},
+        "thread_id": {"type": "string", "format": "uuid"},
+        "assistant_id": {"type": "string", "format": "uuid"},
+        "created_at": {"type": "string", "format": "date-time"},
+        "updated_at": {"type": "string", "format": "date-time"},
+        "status": {"enum": ["pending", "running", "error", "success", "timeout", "interrupted"]},
+        "metadata": {"type": "object"},
+        "kwargs": {"type": "object"},
+        "multitask_strategy": {"enum": ["reject", "rollback", "interrupt", "enqueue"]},
+        "langsmith_session_name": {"type": "string"},
+    },
+}
 
 
 def run_to_wire(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -74,6 +74,9 @@ class _Running:
     settling: bool = False
     """The graph is done with: from here on nothing may cancel the task, or the run would stay held for good."""
     abandoned: bool = False
+    timed_out: bool = False
+    """Set on the attempt that settles a run which did not stop at its time limit."""
+    began_at: float = field(default_factory=time.monotonic)
     events: RunLog | None = None
 
 
@@ -168,11 +171,11 @@ class Worker:
         with self._lock:
             self._reserved -= 1
 
-    def accept(self, run: Claimed) -> None:
+    def accept(self, run: Claimed, *, timed_out: bool = False) -> None:
         """Execute a run that was claimed with a reserved slot."""
         with self._lock:
             self._reserved -= 1
-            running = self._running[run.run_id] = _Running(run)
+            running = self._running[run.run_id] = _Running(run, timed_out=timed_out)
             stop = self._stops.pop(run.run_id, None)
         if stop is not None:
             running.stop_asked_at = stop
@@ -310,6 +313,8 @@ class Worker:
 
     async def _ending(self, running: _Running, execution: Execution, events: RunLog) -> Ending:
         run = running.run
+        if running.timed_out:
+            return await execution.timed_out()
         if running.stop_asked_at is not None or running.hand_back:
             raise asyncio.CancelledError
         if run.attempt > 1:
@@ -367,22 +372,25 @@ class Worker:
         self.stop([run_id for run_id in cancelled if run_id in self._running])
 
     async def _abandon_stuck(self) -> None:
-        """Settle cancelled runs whose task does not stop. A new attempt number shuts the old task out of the database."""
+        """Settle runs that were cancelled, or stopped at their time limit, and whose task goes on all the same. A new attempt
+        number shuts the old task out of the database."""
         for running in list(self._running.values()):
             asked = running.stop_asked_at
-            if asked is None or running.abandoned or time.monotonic() - asked < self.timing.abandon_s:
+            stop_at = asked if asked is not None else running.began_at + self._config.job_timeout_s
+            if running.abandoned or time.monotonic() - stop_at < self.timing.abandon_s:
                 continue
             running.abandoned = True
             if running.events is not None:
                 running.events.mute()
-            log.warning("a cancelled run does not stop; settling it without it", run_id=running.run.run_id)
+            log.warning("a run does not stop; settling it without its task", run_id=running.run.run_id)
             with contextlib.suppress(LeaseLost):
                 run = await self._db.write(lifecycle.fence, running.run, self._claim())
                 self._forget(running)
                 with self._lock:
                     self._reserved += 1
-                    self._stops[run.run_id] = asked
-                self.accept(run)
+                    if asked is not None:
+                        self._stops[run.run_id] = asked
+                self.accept(run, timed_out=asked is None)
 
     # --- plumbing
 

@@ -12,9 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-__all__ = ["Sql"]
+__all__ = ["InsertSql", "Sql"]
 
 Row = tuple[Any, ...]
+
+TOGETHER = 32
+"""Rows inserted by one statement at most."""
 
 
 class Sql:
@@ -44,3 +47,22 @@ class Sql:
             raw: Any = conn.connection.dbapi_connection
             return raw.execute(self._sqlite, parameters).rowcount  # type: ignore[no-any-return]
         return conn.exec_driver_sql(self._postgresql, parameters).rowcount
+
+
+class InsertSql:
+    """An insert of several rows at once: each call of the driver is an occasion for other threads to come in between."""
+
+    __slots__ = ("_statements",)
+
+    def __init__(self, table: str, columns: str, conflict: str = "") -> None:
+        row = f"({', '.join('?' * len(columns.split(',')))})"
+        self._statements = tuple(
+            Sql(f"INSERT INTO {table} ({columns}) VALUES {', '.join([row] * count)} {conflict}")
+            for count in range(1, TOGETHER + 1)
+        )
+
+    def run(self, conn: Connection, rows: Sequence[Row]) -> None:
+        """Insert the rows in this order."""
+        for start in range(0, len(rows), TOGETHER):
+            part = rows[start : start + TOGETHER]
+            self._statements[len(part) - 1].run(conn, *[value for row in part for value in row])

@@ -12,6 +12,7 @@ from waystation.http.bodies import Body
 __all__ = [
     "ITEM",
     "ITEMS",
+    "ITEM_PARAMETERS",
     "NAMESPACES",
     "StoreDeleteRequest",
     "StoreListNamespacesRequest",
@@ -74,6 +75,17 @@ ITEM: dict[str, Any] = {
         "updated_at": {"type": "string", "format": "date-time"},
     },
 }
+ITEM_PARAMETERS = [
+    {"name": "key", "in": "query", "required": True, "schema": {"type": "string"}},
+    {
+        "name": "namespace",
+        "in": "query",
+        "required": True,
+        "description": "The labels joined by dots, or one parameter for each.",
+        "schema": {"type": "array", "items": {"type": "string"}},
+    },
+    {"name": "refresh_ttl", "in": "query", "required": False, "schema": {"type": "boolean"}},
+]
 ITEMS: dict[str, Any] = {
     "type": "object",
     "required": ["items"],

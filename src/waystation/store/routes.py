@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
 from langgraph.store.base import NOT_PROVIDED, InvalidNamespaceError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from waystation.errors import BadInput, UnprocessableInput
 from waystation.http.bodies import read_body
 from waystation.http.openapi import operation
 from waystation.http.parameters import flag
 from waystation.http.responses import access_of, empty, json_response
+from waystation.http.router import Router
 from waystation.store.models import (
     ITEM,
+    ITEM_PARAMETERS,
     ITEMS,
     NAMESPACES,
     StoreDeleteRequest,
@@ -28,13 +31,13 @@ from waystation.store.store import Store
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Store"])
+router = Router(tags=["Store"])
 
 RESERVED_ROOT = "langgraph"
 """The first label of namespaces that LangGraph keeps for itself."""
 
 
-@router.put("/store/items", status_code=204, **operation("Store an item", StorePutRequest))
+@router.put("/store/items", **operation("Store an item", StorePutRequest, status=204))
 async def put_item(request: Request) -> Response:
     body = await read_body(request, StorePutRequest)
     namespace = _namespace(body.namespace)
@@ -47,7 +50,7 @@ async def put_item(request: Request) -> Response:
     return empty()
 
 
-@router.get("/store/items", **operation("Get an item", answer=ITEM))
+@router.get("/store/items", **operation("Get an item", answer=ITEM, parameters=ITEM_PARAMETERS))
 async def get_item(request: Request) -> Response:
     key = request.query_params.get("key")
     if key is None:
@@ -61,7 +64,7 @@ async def get_item(request: Request) -> Response:
     return json_response(None if item is None else item_json(item))
 
 
-@router.delete("/store/items", status_code=204, **operation("Delete an item", StoreDeleteRequest))
+@router.delete("/store/items", **operation("Delete an item", StoreDeleteRequest, status=204))
 async def delete_item(request: Request) -> Response:
     body = await read_body(request, StoreDeleteRequest)
     await _store(request).adelete(_namespace(body.namespace), body.key)

@@ -25,7 +25,7 @@ __all__ = ["router"]
 router = Router(tags=["Threads"])
 
 
-@router.get("/threads/{thread_id}/stream", **operation("Stream the events of a thread's runs"))
+@router.get("/threads/{thread_id}/stream", **operation("Stream the events of a thread's runs", streams=True))
 async def stream_thread(request: Request, thread_id: str) -> Response:
     server = request.app.state.server
     thread_id = require_uuid(thread_id, "thread_id")

@@ -6,32 +6,36 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
-from fastapi import FastAPI
-
 from waystation import __version__
+from waystation.http.openapi import describe
+from waystation.http.router import Route
 
 __all__ = ["openapi_document"]
 
 DESCRIPTION = "An open, self-hosted server that speaks the LangGraph Agent Server API."
 
 
-def openapi_document(app: FastAPI, graph_ids: Iterable[str]) -> dict[str, Any]:
-    """What `app` serves, with the ids of its graphs as the values of every ``graph_id``. No security: nothing is asked for."""
-    document = deepcopy(app.openapi())
-    document["info"] = {"title": "Waystation", "version": __version__, "description": DESCRIPTION}
-    document["tags"] = [{"name": name} for name in _tags(document)]
-    document["security"] = []
+def openapi_document(routes: Iterable[Route], graph_ids: Iterable[str]) -> dict[str, Any]:
+    """What `routes` serve, with the ids of the graphs as the values of every ``graph_id``. Without security: none is asked for."""
+    described = deepcopy(describe(routes))  # routes share parts of their descriptions
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Waystation", "version": __version__, "description": DESCRIPTION},
+        "tags": [{"name": name} for name in _tags(described["paths"])],
+        "security": [],
+        **described,
+    }
     if known := sorted(graph_ids):
         _fill_in(document, known)
     return document
 
 
-def _tags(document: dict[str, Any]) -> list[str]:
+def _tags(paths: dict[str, Any]) -> list[str]:
     """All tags in the order of their first operation."""
     found: dict[str, None] = {}
-    for operations in document.get("paths", {}).values():
+    for operations in paths.values():
         for operation in operations.values():
-            found.update(dict.fromkeys(operation.get("tags", ())))
+            found.update(dict.fromkeys(operation["tags"]))
     return list(found)
 
 

@@ -9,19 +9,21 @@ import asyncio
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 
-from waystation.errors import NotFound, UnprocessableInput
+from waystation.errors import UnprocessableInput
 from waystation.http.openapi import operation
 from waystation.http.responses import json_response
+from waystation.http.router import Router
 from waystation.observability.metrics import CONTENT_TYPE, Figures
 from waystation.system.health import PROBE_TIMEOUT_S, check_services
 from waystation.system.info import describe_server
 from waystation.system.openapi import openapi_document
 from waystation.system.reference import reference_page
 
-__all__ = ["router"]
+__all__ = ["health_routes", "meta_routes"]
 
 log = structlog.get_logger("waystation.system")
 
@@ -35,55 +37,34 @@ HEALTH = {
 }
 INFO = {"type": "object", "required": ["version", "langgraph_py_version", "flags", "metadata"]}
 
+CHECK_DB = {"name": "check_db", "in": "query", "schema": {"type": "integer", "enum": [0, 1], "default": 0}}
+FORMAT = {"name": "format", "in": "query", "schema": {"type": "string", "enum": ["prometheus", "json"]}}
 
-def _parameter(route: dict[str, Any], name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """`route`, the arguments of a decorator, with a query parameter in the OpenAPI document."""
-    described = {"name": name, "in": "query", "required": False, "schema": schema}
-    return {**route, "openapi_extra": {**(route["openapi_extra"] or {}), "parameters": [described]}}
+health_routes = Router(tags=["System"])
+"""``/ok``: always there."""
 
-
-_HEALTH_ROUTE = _parameter(
-    operation("Whether the server answers", answer=HEALTH),
-    "check_db",
-    {"type": "integer", "enum": [0, 1], "default": 0},
-)
-_METRICS_ROUTE = _parameter(
-    operation("Metrics"), "format", {"type": "string", "enum": ["prometheus", "json"], "default": "prometheus"}
-)
+meta_routes = Router(tags=["System"])
+"""Everything else about the server."""
 
 
-def _require_meta(request: Request) -> None:
-    if _is_reduced(request):
-        raise NotFound
-
-
-def _is_reduced(request: Request) -> bool:
-    return "meta" in request.app.state.server.config.http.disabled
-
-
-router = APIRouter(tags=["System"])
-_meta = APIRouter(dependencies=[Depends(_require_meta)])
-
-
-@router.get("/ok", **_HEALTH_ROUTE)
+@health_routes.get("/ok", **operation("Whether the server answers", answer=HEALTH, parameters=[CHECK_DB]))
 async def ok(request: Request) -> Response:
-    if _is_reduced(request):
+    if "meta" in request.app.state.server.config.http.disabled:
         return json_response({"ok": True})
     return await _health(request)
 
 
-@_meta.get("/", **_HEALTH_ROUTE)
+@meta_routes.get("/", **operation("Whether the server answers", answer=HEALTH, parameters=[CHECK_DB]))
 async def root(request: Request) -> Response:
     return await _health(request)
 
 
-@_meta.get("/info", **operation("What this server is", answer=INFO))
+@meta_routes.get("/info", **operation("What this server is", answer=INFO))
 async def info(request: Request) -> Response:
-    document = await run_in_threadpool(request.app.openapi)
-    return json_response(describe_server(document["paths"]))
+    return json_response(describe_server(route.path for route in request.app.state.dispatcher.routes))
 
 
-@_meta.get("/metrics", **_METRICS_ROUTE)
+@meta_routes.get("/metrics", **operation("Metrics", parameters=[FORMAT]))
 async def metrics(request: Request) -> Response:
     server = request.app.state.server
     figures = await _figures(server)
@@ -92,18 +73,15 @@ async def metrics(request: Request) -> Response:
     return Response(server.metrics.as_text(figures), headers={"Content-Type": CONTENT_TYPE})
 
 
-@_meta.get("/docs", **operation("This API as a page"))
+@meta_routes.get("/docs", **operation("This API as a page"))
 async def docs(request: Request) -> Response:
     page = reference_page(await _document(request))
     return Response(page, media_type="text/html; charset=utf-8")
 
 
-@_meta.get("/openapi.json", **operation("This API as an OpenAPI document"))
+@meta_routes.get("/openapi.json", **operation("This API as an OpenAPI document"))
 async def openapi(request: Request) -> Response:
     return json_response(await _document(request))
-
-
-router.include_router(_meta)
 
 
 async def _health(request: Request) -> Response:
@@ -121,8 +99,9 @@ async def _health(request: Request) -> Response:
 
 
 async def _document(request: Request) -> dict[str, Any]:
-    """Describing all routes takes a while the first time: not on the event loop."""
-    return await run_in_threadpool(openapi_document, request.app, request.app.state.server.config.graphs)
+    """Describing all routes takes a while: not on the event loop."""
+    state = request.app.state
+    return await run_in_threadpool(openapi_document, state.dispatcher.routes, state.server.config.graphs)
 
 
 async def _figures(server: Any) -> Figures:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from uuid_utils import uuid7
 
 from waystation.errors import BadInput, UnprocessableInput
 from waystation.http.bodies import read_body, require_uuid
 from waystation.http.openapi import operation
 from waystation.http.responses import access_of, empty, json_response, pagination_headers
+from waystation.http.router import Router
 from waystation.reserved import strip_metadata
 from waystation.storage import checkpoints
 from waystation.threads import deletion, queries, search, supersteps, wire
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Threads"])
+router = Router(tags=["Threads"])
 
 
 @router.post("/threads", **operation("Create a thread", ThreadCreate, wire.SCHEMA))
@@ -109,7 +111,7 @@ async def patch(request: Request, thread_id: str) -> Response:
     return json_response(wire.stored_thread(row))
 
 
-@router.delete("/threads/{thread_id}", **operation("Delete a thread"), status_code=204)
+@router.delete("/threads/{thread_id}", **operation("Delete a thread", status=204))
 async def delete(request: Request, thread_id: str) -> Response:
     await deletion.delete_thread(_server(request), access_of(request), require_uuid(thread_id, "thread_id"))
     return empty()

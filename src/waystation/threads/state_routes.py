@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from waystation.encoding import encode
 from waystation.errors import UnprocessableInput
@@ -14,6 +15,7 @@ from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import integer
 from waystation.http.responses import access_of, json_response, raw_json
+from waystation.http.router import Router
 from waystation.threads.history import history
 from waystation.threads.snapshot import SCHEMA
 from waystation.threads.state import get_state, update_state
@@ -21,7 +23,7 @@ from waystation.threads.state_models import StateAtCheckpoint, StateSearch, Stat
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Threads"])
+router = Router(tags=["Threads"])
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000

@@ -17,7 +17,25 @@ from waystation.timestamps import iso
 
 __all__ = ["COLUMNS", "FIELDS", "SCHEMA", "TTL_COLUMNS", "columns", "stored_thread", "thread", "ttl"]
 
-SCHEMA: dict[str, Any] = {"$ref": "#/components/schemas/Thread"}
+SCHEMA: dict[str, Any] = {
+    "title": "Thread",
+    "type": "object",
+    "required": ["thread_id", "created_at", "updated_at", "metadata", "status"],
+    "properties": {
+        "thread_id": {"type": "string", "format": "uuid"},
+        "created_at": {"type": "string", "format": "date-time"},
+        "updated_at": {"type": "string", "format": "date-time"},
+        "state_updated_at": {"type": "string", "format": "date-time"},
+        "metadata": {"type": "object"},
+        "config": {"type": "object"},
+        "status": {"enum": ["idle", "busy", "interrupted", "error"]},
+        "values": {},
+        "interrupts": {"type": "object"},
+        "error": {"type": ["object", "null"]},
+        "ttl": {"type": "object"},
+        "extracted": {"type": "object"},
+    },
+}
 
 FIELDS = (
     "thread_id",

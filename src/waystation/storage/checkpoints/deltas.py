@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from waystation.storage.checkpoints.compression import SMALLEST, Compression
 
-__all__ = ["Body", "Tip", "body_of", "full_copy", "next_tip", "read_path"]
+__all__ = ["SMALL", "Body", "Tip", "body_of", "full_copy", "next_tip", "read_path"]
 
 STEPS = 64
 
@@ -28,7 +28,7 @@ TINY = 32
 """Bytes of a replaced part that is no help in compressing what takes its place."""
 
 SMALL = 160
-"""Bytes of a value that is not worth a difference."""
+"""Bytes of a value below which it is stored in full, and later versions do without it."""
 
 LEAST_FULL = 1024
 """Full copies smaller than this, in bytes, count as this large: their paths may be a little longer."""
@@ -82,7 +82,7 @@ def full_copy(body: Body, compression: Compression) -> bytes:
 
 def next_tip(version: int, body: Body, before: Tip | None, compression: Compression) -> tuple[int | None, bytes, Tip]:
     """How to store `body`, the version after `before`: its base, if it is a difference; the bytes; and the new tip."""
-    if before is not None and len(body.data) >= SMALL:
+    if before is not None:
         anchored = before.steps + 1 >= STEPS
         base = before.anchor or before if anchored else before
         stored = _difference(base.body.data, body, _ANCHOR if anchored else 0, compression)

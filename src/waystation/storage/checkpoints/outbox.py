@@ -10,40 +10,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from sqlalchemy import Connection
 
+from waystation.storage.checkpoints.queries import Row
 from waystation.storage.database import Database
 
-__all__ = ["Guard", "Outbox", "Write"]
+__all__ = ["Guard", "Outbox"]
 
 HELD_BACK_S = 0.005
-"""How long a write waits for others at most, in seconds. A crash loses it, as if it had come that much earlier."""
+"""How long a put waits for others at most, in seconds. A crash loses it, as if it had come that much earlier."""
 
 Guard = Callable[[Connection], None]
 """Called first in each transaction; raises if the run may not write any more."""
 
-Write = Callable[[Connection], None]
+Insert = Callable[[Connection, Sequence[Row]], None]
+"""Stores rows."""
 
 
 class _Batch:
-    """Writes that are one transaction. It takes more until the writer begins with it."""
+    """Rows that are stored in one transaction. It takes more until the writer begins with it."""
 
-    def __init__(self, guard: Guard | None) -> None:
+    def __init__(self, guard: Guard | None, insert: Insert) -> None:
         self._guard = guard
+        self._insert = insert
         self._open = True
         self._lock = threading.Lock()
-        self._writes: list[Write] = []
+        self._rows: list[Row] = []
         self.future: Future[None] | None = None
         """Of the transaction; None while the batch is held back."""
 
-    def add(self, write: Write) -> bool:
-        """Whether there was still time for it."""
+    def add(self, rows: Sequence[Row]) -> bool:
+        """Whether there was still time for them."""
         with self._lock:
             if self._open:
-                self._writes.append(write)
+                self._rows.extend(rows)
             return self._open
 
     def run(self, conn: Connection) -> None:
@@ -51,8 +54,7 @@ class _Batch:
             self._open = False
         if self._guard is not None:
             self._guard(conn)
-        for write in self._writes:
-            write(conn)
+        self._insert(conn, self._rows)
 
 
 class Outbox:
@@ -61,21 +63,22 @@ class Outbox:
     Usable from all threads of a run.
     """
 
-    def __init__(self, db: Database, guard: Guard | None) -> None:
+    def __init__(self, db: Database, guard: Guard | None, insert: Insert) -> None:
         self._db = db
         self._guard = guard
+        self._insert = insert
         self._lock = threading.Lock()
         self._last: _Batch | None = None
         self._error: BaseException | None = None
 
-    def add(self, write: Write) -> None:
-        """Take over `write`. Raises what an earlier write failed with, and Unavailable when the database is closing."""
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take over `rows`. Raises what an earlier write failed with, and Unavailable when the database is closing."""
         with self._lock:
             self._require_no_error()
-            if self._last is not None and self._last.add(write):
+            if self._last is not None and self._last.add(rows):
                 return
-            self._last = _Batch(self._guard)
-            self._last.add(write)
+            self._last = _Batch(self._guard, self._insert)
+            self._last.add(rows)
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:  # on a plain thread there is nobody who would post it later

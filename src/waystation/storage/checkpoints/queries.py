@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from waystation.storage.checkpoints.compression import Compression
 from waystation.storage.checkpoints.deltas import Body, Tip, full_copy, read_path
 from waystation.storage.checkpoints.keys import is_own_version, pack_id, unpack_id
-from waystation.storage.driver import Sql
+from waystation.storage.driver import InsertSql, Sql
 
 __all__ = [
     "CheckpointRow",
+    "Row",
     "RunRow",
     "StoredCheckpoint",
     "ValueRow",
     "WritesRow",
     "find_checkpoint",
-    "insert_checkpoint",
-    "insert_run",
-    "insert_writes",
+    "insert_rows",
     "list_checkpoints",
     "list_namespaces",
     "new_thread_key",
@@ -35,22 +34,37 @@ __all__ = [
 
 _THREAD_KEY = Sql("SELECT thread_key FROM checkpoint_threads WHERE thread_id = ?")
 
-_INSERT_THREAD = Sql("INSERT INTO checkpoint_threads (thread_id) VALUES (?) ON CONFLICT (thread_id) DO NOTHING")
-
-_INSERT_RUN = Sql("INSERT INTO checkpoint_runs (thread_key, run_key, run_id, metadata) VALUES (?, ?, ?, ?)")
-
-_INSERT_CHECKPOINT = Sql(
-    "INSERT INTO checkpoints (thread_key, ns, checkpoint_id, parent_id, run_key, data) VALUES (?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (thread_key, ns, checkpoint_id) DO UPDATE"
-    " SET parent_id = excluded.parent_id, run_key = excluded.run_key, data = excluded.data"
+_INSERT_THREAD = Sql(
+    "INSERT INTO checkpoint_threads (thread_id) VALUES (?) ON CONFLICT (thread_id) DO NOTHING RETURNING thread_key"
 )
 
-_INSERT_VALUE = (
-    "INSERT INTO checkpoint_values (thread_key, ns, channel, version, base, run_key, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (thread_key, ns, channel, version) DO "
+_INSERT_RUNS = InsertSql(
+    "checkpoint_runs",
+    "thread_key, run_key, run_id, metadata",
+    "ON CONFLICT (thread_key, run_key) DO NOTHING",
 )
-_ADD_VALUE = Sql(_INSERT_VALUE + "NOTHING")
-_SET_VALUE = Sql(_INSERT_VALUE + "UPDATE SET base = excluded.base, run_key = excluded.run_key, data = excluded.data")
+
+_INSERT_CHECKPOINTS = InsertSql(
+    "checkpoints",
+    "thread_key, ns, checkpoint_id, parent_id, run_key, data",
+    "ON CONFLICT (thread_key, ns, checkpoint_id) DO UPDATE"
+    " SET parent_id = excluded.parent_id, run_key = excluded.run_key, data = excluded.data",
+)
+
+_ADD_VALUES = InsertSql(
+    "checkpoint_values",
+    "thread_key, ns, channel, version, base, run_key, data",
+    "ON CONFLICT (thread_key, ns, channel, version) DO NOTHING",
+)
+
+_SET_VALUES = InsertSql(
+    "checkpoint_values",
+    "thread_key, ns, channel, version, base, run_key, data",
+    "ON CONFLICT (thread_key, ns, channel, version) DO UPDATE"
+    " SET base = excluded.base, run_key = excluded.run_key, data = excluded.data",
+)
+
+_INSERT_WRITES = InsertSql("checkpoint_writes", "thread_key, ns, checkpoint_id, run_key, count, data")
 
 _VALUE = Sql("SELECT base, data FROM checkpoint_values WHERE thread_key = ? AND ns = ? AND channel = ? AND version = ?")
 
@@ -64,7 +78,7 @@ _PATH = Sql(
     ") SELECT version, data FROM path ORDER BY depth DESC"
 )
 
-_INSERT_WRITES = Sql(
+_WRITES = Sql(
     "INSERT INTO checkpoint_writes (thread_key, ns, checkpoint_id, run_key, count, data) VALUES (?, ?, ?, ?, ?, ?)"
 )
 
@@ -90,17 +104,16 @@ _NAMESPACES = Sql("SELECT DISTINCT ns FROM checkpoints WHERE thread_key = ? ORDE
 _THREADS = Sql("SELECT thread_id FROM checkpoint_threads ORDER BY thread_key")
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(NamedTuple):
     """The metadata that all checkpoints of a run share; whose writes and values are whose."""
 
+    thread_id: str
     key: int
     run_id: bytes | None
     metadata: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ValueRow:
+class ValueRow(NamedTuple):
     """One version of a channel."""
 
     channel: str
@@ -113,8 +126,7 @@ class ValueRow:
     """In case the base turns out not to be there."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointRow:
+class CheckpointRow(NamedTuple):
     """A checkpoint with the channel values that are new in it."""
 
     thread_id: str
@@ -122,23 +134,22 @@ class CheckpointRow:
     checkpoint_id: str
     parent_id: str | None
     run_key: int
-    run: RunRow | None
-    """To be inserted first; None if that has been done or there is none."""
     data: bytes
     values: list[ValueRow]
 
 
-@dataclass(frozen=True, slots=True)
-class WritesRow:
+class WritesRow(NamedTuple):
     """Pending writes of one task on a checkpoint."""
 
     thread_id: str
     ns: str
     checkpoint_id: str
     run_key: int
-    run: RunRow | None
-    count: int
+    writes: int
     data: bytes
+
+
+Row = RunRow | CheckpointRow | WritesRow
 
 
 @dataclass(slots=True)
@@ -152,8 +163,6 @@ class StoredCheckpoint:
     parent_id: str | None
     data: bytes
     shared: bytes
-    writes: list[bytes] = field(default_factory=list)
-    tips: dict[str, Tip] = field(default_factory=dict)
 
 
 def thread_key(conn: Connection, thread_id: str) -> int | None:
@@ -164,41 +173,56 @@ def thread_key(conn: Connection, thread_id: str) -> int | None:
 
 def new_thread_key(conn: Connection, thread_id: str) -> int:
     """The key of the thread's rows, from now on."""
-    key = thread_key(conn, thread_id)
-    if key is None:
-        _INSERT_THREAD.run(conn, thread_id)
-        key = thread_key(conn, thread_id)
-    assert key is not None
+    row = _THREAD_KEY.row(conn, thread_id) or _INSERT_THREAD.row(conn, thread_id) or _THREAD_KEY.row(conn, thread_id)
+    assert row is not None
+    key: int = row[0]
     return key
 
 
-def insert_run(conn: Connection, thread_id: str, run: RunRow) -> None:
-    """Store what the checkpoints of a run have in common."""
-    _INSERT_RUN.run(conn, new_thread_key(conn, thread_id), run.key, run.run_id, run.metadata)
+def insert_rows(conn: Connection, rows: Sequence[Row], compression: Compression) -> None:
+    """Store what some puts made. A checkpoint with the id of a stored one takes its place.
+
+    Pending writes may come before the checkpoint they belong to.
+    """
+    keys: dict[str, int] = {}
+    runs, checkpoints, writes = [], {}, []
+    new_values: list[_PlacedValue] = []
+    set_values: list[_PlacedValue] = []
+    for row in rows:
+        key = keys.get(row.thread_id)
+        if key is None:
+            key = keys[row.thread_id] = new_thread_key(conn, row.thread_id)
+        if type(row) is CheckpointRow:
+            own_id, parent_id = pack_id(row.checkpoint_id), pack_id(row.parent_id) if row.parent_id else None
+            checkpoints[key, row.ns, own_id] = (key, row.ns, own_id, parent_id, row.run_key, row.data)
+            for value in row.values:
+                values = new_values if is_own_version(value.version) else set_values
+                values.append((key, row, value))
+        elif type(row) is WritesRow:
+            writes.append((key, row.ns, pack_id(row.checkpoint_id), row.run_key, row.writes, row.data))
+        elif type(row) is RunRow:
+            runs.append((key, row.key, row.run_id, row.metadata))
+    _INSERT_RUNS.run(conn, runs)
+    _INSERT_CHECKPOINTS.run(conn, list(checkpoints.values()))
+    _ADD_VALUES.run(conn, _with_bases(conn, new_values, compression))
+    _SET_VALUES.run(conn, _with_bases(conn, set_values, compression))
+    _INSERT_WRITES.run(conn, writes)
 
 
-def insert_checkpoint(conn: Connection, row: CheckpointRow, compression: Compression) -> None:
-    """Store a checkpoint; one with the same id is replaced."""
-    key = new_thread_key(conn, row.thread_id)
-    if row.run is not None:
-        _INSERT_RUN.run(conn, key, row.run.key, row.run.run_id, row.run.metadata)
-    parent = pack_id(row.parent_id) if row.parent_id else None
-    _INSERT_CHECKPOINT.run(conn, key, row.ns, pack_id(row.checkpoint_id), parent, row.run_key, row.data)
-    for value in row.values:
-        base, data = value.base, value.data
-        if base is not None and not _VALUE.row(conn, key, row.ns, value.channel, base):
-            # Deleted meanwhile, or written by a run whose own transaction failed.
+_PlacedValue = tuple[int, CheckpointRow, ValueRow]
+"""A value, the checkpoint that brings it, and the key of the thread."""
+
+
+def _with_bases(conn: Connection, values: Sequence[_PlacedValue], compression: Compression) -> list[tuple[Any, ...]]:
+    """The rows of the values; in full where the base has been deleted meanwhile, or was never committed."""
+    rows, here = [], set()
+    for key, row, value in values:
+        base, data, place = value.base, value.data, (key, row.ns, value.channel)
+        if base is not None and (*place, base) not in here and not _VALUE.row(conn, *place, base):
             base, data = None, full_copy(value.body, compression)
-        insert = _ADD_VALUE if is_own_version(value.version) else _SET_VALUE
-        insert.run(conn, key, row.ns, value.channel, value.key, base, row.run_key, data)
-
-
-def insert_writes(conn: Connection, row: WritesRow) -> None:
-    """Store pending writes. The checkpoint need not be there yet."""
-    key = new_thread_key(conn, row.thread_id)
-    if row.run is not None:
-        _INSERT_RUN.run(conn, key, row.run.key, row.run.run_id, row.run.metadata)
-    _INSERT_WRITES.run(conn, key, row.ns, pack_id(row.checkpoint_id), row.run_key, row.count, row.data)
+        rows.append((*place, value.key, base, row.run_key, data))
+        here.add((*place, value.key))
+    return rows
 
 
 def find_checkpoint(conn: Connection, thread_id: str, ns: str, checkpoint_id: str | None) -> StoredCheckpoint | None:

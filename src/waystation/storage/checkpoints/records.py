@@ -17,16 +17,17 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from waystation.storage.checkpoints.compression import Compression, seal, unseal
 from waystation.timestamps import iso, parse_iso
 
-__all__ = ["ABSENT", "NULL", "STORED", "Record"]
+__all__ = ["ABSENT", "NULL", "STORED", "Record", "pack_record"]
 
 ABSENT, STORED, NULL = 0, 1, 2
 """Whether a channel has a value in the checkpoint: none, one with a row of its own, or None."""
 
 _CHECKPOINT_KEYS = {"v", "ts", "id", "channel_values", "channel_versions", "versions_seen", "updated_channels"}
 _COUNTERS = "counters_since_delta_snapshot"
+_MISSING: Any = object()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """One checkpoint without its values and without the part of its metadata that is the same all through a run."""
 
@@ -50,74 +51,8 @@ class Record:
         return [name for name in self.metadata.get(_COUNTERS) or () if self.presence.get(name, STORED) == ABSENT]
 
     @classmethod
-    def of(
-        cls,
-        checkpoint: Checkpoint,
-        metadata: Mapping[str, Any],
-        thread_id: str,
-        serde: SerializerProtocol,
-    ) -> Record:
-        """The record of a checkpoint as a saver is given it."""
-        values = checkpoint["channel_values"]
-        presence = {
-            name: (NULL if values[name] is None else STORED) if name in values else ABSENT
-            for name in checkpoint["channel_versions"]
-        }
-        plain = {key: value for key, value in metadata.items() if _is_plain(value)}
-        own_thread = plain.get("thread_id") == thread_id
-        if own_thread:
-            del plain["thread_id"]
-        further = {key: value for key, value in metadata.items() if not _is_plain(value)}
-        extra = {key: value for key, value in checkpoint.items() if key not in _CHECKPOINT_KEYS}
-        return cls(
-            v=checkpoint["v"],
-            ts=checkpoint["ts"],
-            channel_versions=checkpoint["channel_versions"],
-            presence=presence,
-            versions_seen=checkpoint["versions_seen"],
-            updated_channels=checkpoint.get("updated_channels"),
-            metadata=plain,
-            has_thread_id=own_thread,
-            rest=serde.dumps_typed((extra, further)) if extra or further else None,
-        )
-
-    def pack(self, compression: Compression) -> bytes:
-        names: dict[str, int] = {}
-        versions: dict[tuple[type, Any], int] = {}
-
-        def name(text: str) -> int:
-            return names.setdefault(text, len(names))
-
-        def version(value: Any) -> int:
-            return versions.setdefault((type(value), value), len(versions))
-
-        channels: list[int] = []
-        for channel, value in self.channel_versions.items():
-            channels += (name(channel), version(value), self.presence[channel])
-        seen = []
-        for node, node_versions in self.versions_seen.items():
-            entry = [name(node)]
-            for channel, value in node_versions.items():
-                entry += (name(channel), version(value))
-            seen.append(entry)
-        updated = None if self.updated_channels is None else [name(channel) for channel in self.updated_channels]
-        fields = (
-            self.v,
-            _packed_time(self.ts),
-            channels,
-            seen,
-            updated,
-            self.metadata,
-            self.has_thread_id,
-            self.rest,
-            list(names),
-            [value for _, value in versions],
-        )
-        return seal("msgpack", ormsgpack.packb(fields, option=ormsgpack.OPT_REPLACE_SURROGATES), compression)
-
-    @classmethod
     def unpack(cls, data: bytes, compression: Compression) -> Record:
-        """The inverse of `pack`. Raises ValueError for a format this version does not know."""
+        """The inverse of `pack_record`. Raises ValueError for a format this version does not know."""
         packed = unseal(data, compression)[1]
         v, ts, channels, seen, updated, metadata, has_thread_id, rest, names, versions = ormsgpack.unpackb(packed)
         triples = list(zip(channels[::3], channels[1::3], channels[2::3], strict=True))
@@ -163,20 +98,88 @@ class Record:
         return metadata
 
 
+def pack_record(
+    checkpoint: Checkpoint,
+    metadata: Mapping[str, Any],
+    thread_id: str,
+    serde: SerializerProtocol,
+    compression: Compression,
+) -> bytes:
+    """The record of a checkpoint as a saver is given it. Raises TypeError for metadata that cannot be serialized."""
+    names: dict[str, int] = {}
+    versions: dict[Any, int] = {}
+    channels = _pack_channels(checkpoint, names, versions)
+    seen = []
+    for node, node_versions in checkpoint["versions_seen"].items():
+        entry = [names.setdefault(node, len(names))]
+        for channel, version in node_versions.items():
+            entry.append(names.setdefault(channel, len(names)))
+            entry.append(versions.setdefault(_identity(version), len(versions)))
+        seen.append(entry)
+    updated = checkpoint.get("updated_channels")
+    plain, further, has_thread_id = _split(metadata, thread_id)
+    extra = {key: value for key, value in checkpoint.items() if key not in _CHECKPOINT_KEYS}
+    fields = (
+        checkpoint["v"],
+        _pack_time(checkpoint["ts"]),
+        channels,
+        seen,
+        None if updated is None else [names.setdefault(channel, len(names)) for channel in updated],
+        plain,
+        has_thread_id,
+        serde.dumps_typed((extra, further)) if extra or further else None,
+        list(names),
+        [version[1] if type(version) is tuple else version for version in versions],
+    )
+    return seal("msgpack", ormsgpack.packb(fields, option=ormsgpack.OPT_REPLACE_SURROGATES), compression)
+
+
+def _pack_channels(checkpoint: Checkpoint, names: dict[str, int], versions: dict[Any, int]) -> list[int]:
+    """Name, version and presence of each channel, one after the other."""
+    values, packed = checkpoint["channel_values"], []
+    for channel, version in checkpoint["channel_versions"].items():
+        value = values.get(channel, _MISSING)
+        packed.append(names.setdefault(channel, len(names)))
+        packed.append(versions.setdefault(_identity(version), len(versions)))
+        packed.append(ABSENT if value is _MISSING else NULL if value is None else STORED)
+    return packed
+
+
+def _identity(version: Any) -> Any:
+    """Equal for the same version only: 1 and 1.0 are equal numbers, but not the same version."""
+    return version if type(version) is int else (type(version), version)
+
+
+def _split(metadata: Mapping[str, Any], thread_id: str) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """Plain metadata, that for the serializer, and whether it names the thread."""
+    plain, further, has_thread_id = {}, {}, False
+    for key, value in metadata.items():
+        if key == "thread_id" and value == thread_id:
+            has_thread_id = True
+        elif _is_plain(value):
+            plain[key] = value
+        else:
+            further[key] = value
+    return plain, further, has_thread_id
+
+
 def _is_plain(value: Any) -> bool:
     """Whether msgpack alone gives back this value; a tuple becomes a list, as it does with LangGraph's serializer."""
     kind = type(value)
-    if kind in (str, int, bool, float, type(None)):
-        return kind is not int or -(2**63) <= value < 2**64
+    if kind is str or kind is bool or kind is float or value is None:
+        return True
+    if kind is int:
+        return bool(-(2**63) <= value < 2**64)
     if kind is dict:
         return all(type(key) is str and _is_plain(item) for key, item in value.items())
     return kind in (list, tuple) and all(_is_plain(item) for item in value)
 
 
-def _packed_time(ts: str) -> int | str:
-    """`ts` in microseconds, if that gives back the same text."""
-    try:
-        us = parse_iso(ts)
-    except ValueError:
-        return ts
-    return us if iso(us) == ts else ts
+def _pack_time(ts: str) -> int | str:
+    """`ts` in microseconds, if it has the form that `iso` gives back."""
+    if len(ts) == 32 and ts[19] == "." and ts.endswith("+00:00"):
+        try:
+            return parse_iso(ts)
+        except ValueError:
+            return ts
+    return ts

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -28,12 +27,12 @@ from sqlalchemy import Connection
 
 from waystation.storage.checkpoints import maintenance, queries, reading
 from waystation.storage.checkpoints.compression import Compression, seal
-from waystation.storage.checkpoints.deltas import full_copy, next_tip
+from waystation.storage.checkpoints.deltas import SMALL, full_copy, next_tip
 from waystation.storage.checkpoints.keys import COUNTER_STEP, is_own_version, pack_id, version_key
 from waystation.storage.checkpoints.outbox import Guard, Outbox
-from waystation.storage.checkpoints.queries import CheckpointRow, RunRow, ValueRow, WritesRow
+from waystation.storage.checkpoints.queries import CheckpointRow, Row, RunRow, ValueRow, WritesRow
 from waystation.storage.checkpoints.reading import ReadCheckpoint, Selection
-from waystation.storage.checkpoints.records import Record
+from waystation.storage.checkpoints.records import pack_record
 from waystation.storage.checkpoints.tips import Tips
 from waystation.storage.checkpoints.values import Values
 from waystation.storage.checkpoints.writes import pack_writes
@@ -84,7 +83,7 @@ class Saver(BaseCheckpointSaver[int]):
         `guard` is called with the connection first in every transaction, and raises if the run may not write any more.
         With `wait`, a put returns when it is committed (durability ``sync``).
         """
-        return RunSaver(self, Outbox(self._db, guard), wait=wait)
+        return RunSaver(self, Outbox(self._db, guard, self._insert), wait=wait)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> BaseCheckpointSaver[int]:
         clone = super().with_allowlist(extra_allowlist)
@@ -165,9 +164,8 @@ class Saver(BaseCheckpointSaver[int]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        row = self._checkpoint_row(config, checkpoint, metadata, new_versions)
-        await self._write(partial(queries.insert_checkpoint, row=row, compression=self._compression))
-        return _config(row)
+        await self._write(self._checkpoint_rows(config, checkpoint, metadata, new_versions))
+        return _at(config, checkpoint["id"])
 
     def put(
         self,
@@ -176,9 +174,8 @@ class Saver(BaseCheckpointSaver[int]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        row = self._checkpoint_row(config, checkpoint, metadata, new_versions)
-        self._write_blocking(partial(queries.insert_checkpoint, row=row, compression=self._compression))
-        return _config(row)
+        self._write_blocking(self._checkpoint_rows(config, checkpoint, metadata, new_versions))
+        return _at(config, checkpoint["id"])
 
     def put_in(
         self,
@@ -189,21 +186,18 @@ class Saver(BaseCheckpointSaver[int]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """`put` as part of the caller's transaction."""
-        row = self._checkpoint_row(config, checkpoint, metadata, new_versions)
-        queries.insert_checkpoint(conn, row, self._compression)
-        return _config(row)
+        self._insert(conn, self._checkpoint_rows(config, checkpoint, metadata, new_versions))
+        return _at(config, checkpoint["id"])
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        row = self._writes_row(config, writes, task_id, task_path)
-        await self._write(partial(queries.insert_writes, row=row))
+        await self._write(self._writes_rows(config, writes, task_id, task_path))
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        row = self._writes_row(config, writes, task_id, task_path)
-        self._write_blocking(partial(queries.insert_writes, row=row))
+        self._write_blocking(self._writes_rows(config, writes, task_id, task_path))
 
     def put_writes_in(
         self,
@@ -214,33 +208,33 @@ class Saver(BaseCheckpointSaver[int]):
         task_path: str = "",
     ) -> None:
         """`put_writes` as part of the caller's transaction."""
-        queries.insert_writes(conn, self._writes_row(config, writes, task_id, task_path))
+        self._insert(conn, self._writes_rows(config, writes, task_id, task_path))
 
     # --- deleting and copying
 
     async def adelete_thread(self, thread_id: str) -> None:
-        await self._write(partial(maintenance.delete_threads, thread_ids=[thread_id]))
+        await self._change(maintenance.delete_threads, thread_ids=[thread_id])
 
     def delete_thread(self, thread_id: str) -> None:
-        self._write_blocking(partial(maintenance.delete_threads, thread_ids=[thread_id]))
+        self._change_blocking(maintenance.delete_threads, thread_ids=[thread_id])
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        await self._write(partial(maintenance.delete_runs_everywhere, run_ids=run_ids))
+        await self._change(maintenance.delete_runs_everywhere, run_ids=run_ids)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        self._write_blocking(partial(maintenance.delete_runs_everywhere, run_ids=run_ids))
+        self._change_blocking(maintenance.delete_runs_everywhere, run_ids=run_ids)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        await self._write(partial(maintenance.copy_thread, source=source_thread_id, target=target_thread_id))
+        await self._change(maintenance.copy_thread, source=source_thread_id, target=target_thread_id)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        self._write_blocking(partial(maintenance.copy_thread, source=source_thread_id, target=target_thread_id))
+        self._change_blocking(maintenance.copy_thread, source=source_thread_id, target=target_thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        await self._write(partial(maintenance.prune, thread_ids=thread_ids, strategy=strategy))
+        await self._change(maintenance.prune, thread_ids=thread_ids, strategy=strategy)
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        self._write_blocking(partial(maintenance.prune, thread_ids=thread_ids, strategy=strategy))
+        self._change_blocking(maintenance.prune, thread_ids=thread_ids, strategy=strategy)
 
     # --- how a run's saver differs
 
@@ -250,54 +244,59 @@ class Saver(BaseCheckpointSaver[int]):
     def _settle_blocking(self) -> None:
         """`_settle` for code on a plain thread."""
 
-    async def _write(self, write: Any) -> None:
-        await self._db.write(write)
+    async def _write(self, rows: Sequence[Row]) -> None:
+        await self._db.write(self._insert, rows)
 
-    def _write_blocking(self, write: Any) -> None:
-        self._db.write_blocking(write)
+    def _write_blocking(self, rows: Sequence[Row]) -> None:
+        self._db.write_blocking(self._insert, rows)
 
-    def _run(self, thread_id: str, shared: dict[str, Any], run_id: Any) -> tuple[int, RunRow | None]:
-        """The key of the run that writes, and its row if that is yet to be inserted."""
-        row = self._run_row(*self.serde.dumps_typed(shared), run_id)
-        return row.key, row
+    def _run_rows(self, thread_id: str, shared: dict[str, Any], run_id: Any) -> tuple[int, Sequence[Row]]:
+        """The key of the run that writes, and its row unless that is on its way already."""
+        row = self._run_row(thread_id, *self.serde.dumps_typed(shared), run_id)
+        return row.key, [row]
+
+    # --- deleting and copying, with what is put still on its way
+
+    async def _change(self, change: Callable[..., None], **arguments: Any) -> None:
+        await self._settle()
+        await self._db.write(change, **arguments)
+
+    def _change_blocking(self, change: Callable[..., None], **arguments: Any) -> None:
+        self._settle_blocking()
+        self._db.write_blocking(change, **arguments)
 
     # --- rows
 
-    def _run_row(self, type_: str, shared: bytes, run_id: Any) -> RunRow:
-        packed = pack_id(run_id) if isinstance(run_id, str) else None
-        return RunRow(self._run_keys.next(), packed, seal(type_, shared, self._compression))
+    def _insert(self, conn: Connection, rows: Sequence[Row]) -> None:
+        queries.insert_rows(conn, rows, self._compression)
 
-    def _checkpoint_row(
+    def _run_row(self, thread_id: str, type_: str, shared: bytes, run_id: Any) -> RunRow:
+        packed = pack_id(run_id) if isinstance(run_id, str) else None
+        return RunRow(thread_id, self._run_keys.next(), packed, seal(type_, shared, self._compression))
+
+    def _checkpoint_rows(
         self,
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
-    ) -> CheckpointRow:
+    ) -> Sequence[Row]:
         thread_id, ns, parent_id = _address(config)
-        full: Any = get_checkpoint_metadata(config, metadata)
-        own = {key: full.pop(key) for key in metadata}
-        run_key, run = self._run(thread_id, full, own.get("run_id", full.get("run_id")))
-        record = Record.of(checkpoint, own, thread_id, self.serde)
+        shared: Any = get_checkpoint_metadata(config, metadata)
+        own = {key: shared.pop(key) for key in metadata}
+        run_key, rows = self._run_rows(thread_id, shared, own.get("run_id", shared.get("run_id")))
+        record = pack_record(checkpoint, own, thread_id, self.serde, self._compression)
         values = checkpoint["channel_values"]
-        return CheckpointRow(
-            thread_id=thread_id,
-            ns=ns,
-            checkpoint_id=checkpoint["id"],
-            parent_id=parent_id,
-            run_key=run_key,
-            run=run,
-            data=record.pack(self._compression),
-            values=[
-                self._value_row((thread_id, ns, channel), version, values[channel])
-                for channel, version in new_versions.items()
-                if values.get(channel) is not None
-            ],
-        )
+        value_rows = [
+            self._value_row((thread_id, ns, channel), version, value)
+            for channel, version in new_versions.items()
+            if (value := values.get(channel)) is not None
+        ]
+        return [*rows, CheckpointRow(thread_id, ns, checkpoint["id"], parent_id, run_key, record, value_rows)]
 
     def _value_row(self, channel: tuple[str, str, str], version: Any, value: Any) -> ValueRow:
         body, key = self._values.dump(value), version_key(version)
-        if not is_own_version(version):
+        if len(body.data) < SMALL or not is_own_version(version):
             return ValueRow(channel[2], version, key, None, full_copy(body, self._compression), body)
         before = self._tips.newest(channel)
         if before is not None and before.version == key:
@@ -306,14 +305,14 @@ class Saver(BaseCheckpointSaver[int]):
         self._tips.keep(channel, tip)
         return ValueRow(channel[2], version, key, base, data, body)
 
-    def _writes_row(
+    def _writes_rows(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
-    ) -> WritesRow:
+    ) -> Sequence[Row]:
         thread_id, ns, checkpoint_id = _address(config)
         shared: Any = get_checkpoint_metadata(config, {})
-        run_key, run = self._run(thread_id, shared, shared["run_id"]) if "run_id" in shared else (NO_RUN, None)
+        run_key, rows = self._run_rows(thread_id, shared, shared["run_id"]) if "run_id" in shared else (NO_RUN, [])
         data = pack_writes(writes, task_id, task_path, self.serde, self._compression)
-        return WritesRow(thread_id, ns, str(checkpoint_id), run_key, run, len(writes), data)
+        return [*rows, WritesRow(thread_id, ns, str(checkpoint_id), run_key, len(writes), data)]
 
     # --- reads, on a reader's thread
 
@@ -349,8 +348,9 @@ class RunSaver(Saver):
         self._values = saver._values
         self._outbox = outbox
         self._wait = wait
-        self._known_runs: dict[tuple[str, bytes, Any], int] = {}
-        self._run_lock = threading.Lock()
+        self._runs: dict[tuple[str, bytes, Any], RunRow] = {}
+        self._stored_runs: set[int] = set()
+        """Keys of the runs whose rows are on their way."""
 
     def post(self) -> None:
         """Queue everything put so far for the writer: what is written to the database after this comes after it."""
@@ -368,27 +368,29 @@ class RunSaver(Saver):
         if self._outbox.pending:
             self._outbox.flush_blocking()
 
-    async def _write(self, write: Any) -> None:
-        self._outbox.add(write)
+    async def _write(self, rows: Sequence[Row]) -> None:
+        self._add(rows)
         if self._wait:
             await self._outbox.flush()
 
-    def _write_blocking(self, write: Any) -> None:
-        self._outbox.add(write)
+    def _write_blocking(self, rows: Sequence[Row]) -> None:
+        self._add(rows)
         if self._wait:
             self._outbox.flush_blocking()
 
-    def _run(self, thread_id: str, shared: dict[str, Any], run_id: Any) -> tuple[int, RunRow | None]:
+    def _add(self, rows: Sequence[Row]) -> None:
+        self._outbox.add(rows)
+        for row in rows:
+            if type(row) is RunRow:
+                self._stored_runs.add(row.key)
+
+    def _run_rows(self, thread_id: str, shared: dict[str, Any], run_id: Any) -> tuple[int, Sequence[Row]]:
         type_, packed = self.serde.dumps_typed(shared)
         identity = (thread_id, packed, run_id)
-        with self._run_lock:
-            key = self._known_runs.get(identity)
-            if key is None:
-                row = self._run_row(type_, packed, run_id)
-                # Posted by itself: whatever refers to it is posted later, or not at all if it cannot be serialized.
-                self._outbox.add(partial(queries.insert_run, thread_id=thread_id, run=row))
-                key = self._known_runs[identity] = row.key
-        return key, None
+        row = self._runs.get(identity)
+        if row is None:
+            row = self._runs[identity] = self._run_row(thread_id, type_, packed, run_id)
+        return row.key, [] if row.key in self._stored_runs else [row]
 
 
 def _selections(
@@ -415,6 +417,6 @@ def _address(config: RunnableConfig) -> tuple[str, str, str | None]:
     return str(configurable["thread_id"]), configurable.get("checkpoint_ns") or "", configurable.get("checkpoint_id")
 
 
-def _config(row: CheckpointRow) -> RunnableConfig:
-    address = {"thread_id": row.thread_id, "checkpoint_ns": row.ns, "checkpoint_id": row.checkpoint_id}
-    return {"configurable": address}
+def _at(config: RunnableConfig, checkpoint_id: str) -> RunnableConfig:
+    thread_id, ns, _ = _address(config)
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint_id}}

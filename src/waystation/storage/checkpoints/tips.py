@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from waystation.storage.checkpoints.deltas import Tip
+from waystation.storage.checkpoints.deltas import SMALL, Tip
 from waystation.storage.checkpoints.keys import is_own_version
 
 __all__ = ["Tips"]
@@ -44,7 +44,8 @@ class Tips:
         return tip if tip is not None and tip.version == version else None
 
     def keep(self, channel: Channel, tip: Tip) -> None:
-        if not is_own_version(tip.version):
+        """Remember it, if that saves more than it costs."""
+        if len(tip.body.data) < SMALL or not is_own_version(tip.version):
             return
         if self._beyond:
             self._beyond.keep(channel, tip)

@@ -1,0 +1,38 @@
+"""The ASGI application over a set of routers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from waystation.http.errors import HANDLERS
+from waystation.http.router import Dispatcher, Router
+
+__all__ = ["application"]
+
+
+def application(
+    routers: Iterable[Router],
+    server: Any,
+    *,
+    prefix: str = "",
+    at_root: Iterable[Router] = (),
+    middleware: Sequence[Middleware] = (),
+    lifespan: Any = None,
+) -> Starlette:
+    """Serve `routers` below `prefix` and those `at_root` without it. Handlers find `server` as ``request.app.state.server``
+    and the routes as ``request.app.state.dispatcher``. Routes added to the application itself come first."""
+    app = Starlette(middleware=list(middleware), exception_handlers=HANDLERS, lifespan=lifespan)
+    dispatcher = Dispatcher()
+    for router in at_root:
+        dispatcher.include(router)
+    for router in routers:
+        dispatcher.include(router, prefix)
+    app.router.redirect_slashes = False
+    app.router.default = dispatcher
+    app.state.server = server
+    app.state.dispatcher = dispatcher
+    return app
