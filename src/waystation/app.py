@@ -5,6 +5,7 @@ There is no module-level state: two applications can live in one process.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Container
@@ -37,6 +38,7 @@ from waystation.storage.schema import upgrade
 from waystation.storage.sqlite import SqliteDatabase
 from waystation.store import Store
 from waystation.store.routes import router as store_routes
+from waystation.store.sweeper import sweep_regularly
 from waystation.streams.bus import MemoryBus
 from waystation.streams.events import Positions
 from waystation.streams.routes import router as stream_routes
@@ -69,11 +71,13 @@ class Server:
     engine: Engine
     lock: IO[str]
     metrics: Metrics
+    _sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Install the default assistants and begin to execute runs."""
         await self.db.write(assistants.install, self.graphs, now_us(), self.config.graph_configs)
         await self.worker.start()
+        self._sweeper = asyncio.create_task(sweep_regularly(self.store), name="waystation-store-sweeper")
 
     def begin_shutdown(self) -> None:
         """End the open streams, which would never end by themselves. Clients reconnect to the next process."""
@@ -82,6 +86,8 @@ class Server:
     async def close(self) -> None:
         """Finish or hand back what runs, then close the database."""
         self.begin_shutdown()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         await self.worker.close(self.config.shutdown_grace_s)
         await self.db.close()
         self.lock.close()

@@ -159,7 +159,6 @@ async def test_a_run_that_takes_too_long_times_out(tmp_path: Path, gate: Gate, g
         assert thread["status"] == "error"
         assert thread["error"] == {"error": "JobTimeout", "message": "The run took longer than 0.2 s."}
         assert thread["values"]["log"] == ["first"], "what was done stays"
-        assert (await driver.wait(thread_id, "echo", {"x": "a"}))["x"] == "a!"
         if graph != "gated":
             gate.open()
             await gate.reached("left")

@@ -19,13 +19,27 @@ from waystation.encoding import to_plain
 from waystation.graphs import Graphs
 from waystation.http.application import application
 from waystation.storage.checkpoints import Saver
+from waystation.storage.schema import upgrade
 from waystation.storage.sqlite import SqliteDatabase
-from waystation.storage.tables import metadata, runs, threads
+from waystation.storage.tables import runs, threads
 from waystation.threads import routes, state_routes
 from waystation.timestamps import now_us
 
 PROJECT = Path(__file__).parent / "project"
-GRAPHS = ("chat", "approval", "nested", "parallel", "fan", "picky", "gated", "delta", "typed", "traced", "workflow")
+GRAPHS = (
+    "chat",
+    "approval",
+    "nested",
+    "parallel",
+    "fan",
+    "picky",
+    "gated",
+    "gated_read",
+    "delta",
+    "typed",
+    "traced",
+    "workflow",
+)
 
 
 class Published:
@@ -122,7 +136,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with all tables: copying it is quicker than creating them."""
     path = tmp_path_factory.mktemp("database") / "empty.sqlite"
     db = SqliteDatabase(path)
-    db.write_blocking(metadata.create_all)
+    upgrade(db)
     asyncio.run(db.close())
     return path
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 from waystation.assistants.defaults import assistant_id_for_graph
 from waystation.auth.access import Access
 from waystation.errors import NotFound, UnprocessableInput
+from waystation.storage.prepared import Prepared
 from waystation.storage.tables import assistants
 
 __all__ = ["NOT_RUNNABLE", "Assistant", "assistant_id_of", "resolve"]
@@ -19,14 +20,16 @@ __all__ = ["NOT_RUNNABLE", "Assistant", "assistant_id_of", "resolve"]
 NOT_RUNNABLE = "The assistant or the thread does not exist."
 """One message for a missing assistant and a missing thread of a run (spec 5.2)."""
 
-_RESOLVE = select(
-    assistants.c.assistant_id,
-    assistants.c.graph_id,
-    assistants.c.config,
-    assistants.c.context,
-    assistants.c.metadata,
-    assistants.c.version,
-).where(assistants.c.assistant_id == bindparam("assistant_id"))
+_RESOLVE = Prepared(
+    select(
+        assistants.c.assistant_id,
+        assistants.c.graph_id,
+        assistants.c.config,
+        assistants.c.context,
+        assistants.c.metadata,
+        assistants.c.version,
+    ).where(assistants.c.assistant_id == bindparam("assistant_id"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def resolve(conn: Connection, access: Access, assistant_id_or_graph_id: str, gra
     except ValueError:
         assistant_id = assistant_id_for_graph(assistant_id_or_graph_id)
         known = assistant_id_or_graph_id in graphs
-    row = conn.execute(access.limit(_RESOLVE, assistants.c.metadata), {"assistant_id": assistant_id}).first()
+    row = _RESOLVE.within(access, assistants.c.metadata).first(conn, {"assistant_id": assistant_id})
     if row is not None:
         return Assistant(*row)
     if known:

@@ -33,7 +33,12 @@ def main() -> None:
         config = configuration(config_path, {}, DEV_GRACE_S)
         directories = config.dependencies
         Graphs.load(config)
-        well = Verdict(directories=directories, graphs=tuple(config.graphs), data_dir=str(config.data_dir)).line()
+        well = Verdict(
+            directories=directories,
+            graphs=tuple(config.graphs),
+            data_dir=str(config.data_dir),
+            mount_prefix=config.http.mount_prefix,
+        ).line()
         control.sendall(well)
         if control.recv(len(GO)) != GO:
             return

@@ -25,6 +25,8 @@ class Verdict:
     """Where the project's code lives, as far as that is known."""
     graphs: tuple[str, ...] = ()
     data_dir: str = ""
+    mount_prefix: str = ""
+    """The path that the API is below."""
 
     def line(self) -> bytes:
         """The wire form."""
@@ -34,7 +36,7 @@ class Verdict:
     def of(cls, line: bytes) -> Verdict:
         """The inverse of `line`."""
         fields = json.loads(line)
-        return cls(fields["error"], tuple(fields["directories"]), tuple(fields["graphs"]), fields["data_dir"])
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
     def roots(self, project_dir: Path) -> frozenset[Path]:
         """The directories to watch for changes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -32,6 +33,8 @@ def run(app: Starlette, listener: socket.socket, grace_s: float, on_serving: Cal
         backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
+    log = logging.getLogger("uvicorn.error")
+    log.setLevel(max(log.getEffectiveLevel(), logging.WARNING))  # what it says of a normal start and stop, we say
     # uvicorn stops on these and then raises them once more: by then the work is done, and the exit code is 0.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

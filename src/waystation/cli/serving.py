@@ -27,7 +27,8 @@ def serve_here(
     """Serve the project until SIGINT or SIGTERM. Raises ConfigError when the port, the project or the data is unusable."""
     listener = Listener(host, port)
     config = configuration(config_path, settings, longest_grace_s)
-    serve_project(config, listener.open(), lambda: show_banner(listener.url, config.graphs, config.data_dir))
+    url = listener.url + config.http.mount_prefix
+    serve_project(config, listener.open(), lambda: show_banner(url, config.graphs, config.data_dir))
 
 
 def configuration(config_path: Path, settings: Mapping[str, str], longest_grace_s: float | None = None) -> Config:

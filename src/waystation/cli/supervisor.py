@@ -122,7 +122,8 @@ class _Supervisor:
             typer.secho(f"Reloaded after a change of {names}", fg="green", err=True)
         else:
             watching = ", ".join(str(root) for root in sorted(self._roots))
-            show_banner(self._listener.url, verdict.graphs, verdict.data_dir, f"on a change below {watching}")
+            url = self._listener.url + verdict.mount_prefix
+            show_banner(url, verdict.graphs, verdict.data_dir, f"on a change below {watching}")
         self._shown = True
         self._changes.clear()
 

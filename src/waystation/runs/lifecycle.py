@@ -46,6 +46,7 @@ __all__ = [
     "create",
     "delete",
     "fence",
+    "guard",
     "in_flight_runs",
     "next_due_at",
     "record_state",
@@ -273,6 +274,11 @@ def require_lease(conn: Connection, run_id: str, worker_id: str, attempt: int) -
     if row is None:
         raise LeaseLost(f"Run {run_id} is no longer held by worker {worker_id} in attempt {attempt}.")
     return row
+
+
+def guard(conn: Connection, run: Claimed) -> None:
+    """Raise LeaseLost unless the run is still held in this attempt: called in every transaction that writes for it."""
+    _held(conn, run)
 
 
 def _held(conn: Connection, run: Claimed) -> Row[*tuple[Any, ...]]:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
-    Update,
     bindparam,
     delete,
     exists,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 )
 
 from waystation.auth.access import Access
+from waystation.storage.prepared import Prepared
 from waystation.storage.tables import runs, threads
 
 __all__ = [
@@ -65,19 +65,53 @@ WIRE_COLUMNS = (
 _visible = runs.c.stop_action.is_distinct_from("rollback")
 """A run being rolled back is as good as deleted: only its worker may still see it."""
 
-_INSERT_RUN = insert(runs)
-_INSERT_THREAD = insert(threads)
+_INSERT_RUN = Prepared(
+    insert(runs),
+    (
+        "run_id",
+        "thread_id",
+        "assistant_id",
+        "graph_id",
+        "status",
+        "metadata",
+        "kwargs",
+        "multitask_strategy",
+        "created_at",
+        "updated_at",
+        "attempt",
+        "worker_id",
+        "lease_expires_at",
+        "started_at",
+    ),
+)
+_INSERT_THREAD = Prepared(
+    insert(threads),
+    (
+        "thread_id",
+        "status",
+        "rest_status",
+        "metadata",
+        "config",
+        "values",
+        "interrupts",
+        "created_at",
+        "updated_at",
+        "state_updated_at",
+    ),
+)
 
-_THREAD = select(
-    threads.c.thread_id,
-    threads.c.status,
-    threads.c.rest_status,
-    threads.c.metadata,
-    threads.c.config,
-    threads.c.interrupts,
-).where(threads.c.thread_id == bindparam("thread_id"))
+_THREAD = Prepared(
+    select(
+        threads.c.thread_id,
+        threads.c.status,
+        threads.c.rest_status,
+        threads.c.metadata,
+        threads.c.config,
+        threads.c.interrupts,
+    ).where(threads.c.thread_id == bindparam("thread_id"))
+)
 
-_ACTIVE = (
+_ACTIVE = Prepared(
     select(runs.c.run_id, runs.c.status, runs.c.worker_id, runs.c.stop_action)
     .where(runs.c.thread_id == bindparam("thread_id"), runs.c.settled_at.is_(None))
     .order_by(runs.c.created_at, runs.c.run_id)
@@ -86,56 +120,56 @@ _ACTIVE = (
 
 def insert_run(conn: Connection, row: dict[str, Any]) -> None:
     """Store a new run."""
-    conn.execute(_INSERT_RUN, row)
+    _INSERT_RUN.run(conn, row)
 
 
 def insert_thread(conn: Connection, row: dict[str, Any]) -> None:
     """Store the thread that a run brings along."""
-    conn.execute(_INSERT_THREAD, row)
+    _INSERT_THREAD.run(conn, row)
 
 
 def find_thread(conn: Connection, thread_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
     """What creating and settling runs needs of a thread, or None."""
-    return conn.execute(access.limit(_THREAD, threads.c.metadata), {"thread_id": thread_id}).first()
+    return _THREAD.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
 
 
 def active_runs(conn: Connection, thread_id: str) -> list[Row[*tuple[Any, ...]]]:
     """The thread's runs that are not settled, in the order they will run."""
-    return list(conn.execute(_ACTIVE, {"thread_id": thread_id}))
+    return _ACTIVE.rows(conn, {"thread_id": thread_id})
 
 
 def set_run(conn: Connection, of_run: str, **values: Any) -> None:
     """Overwrite columns of a run."""
-    conn.execute(_update(runs, runs.c.run_id, tuple(values)), {"of_id": of_run, **_prefixed(values)})
+    _update(runs, runs.c.run_id, tuple(values)).run(conn, {"of_id": of_run, **_prefixed(values)})
 
 
 def set_thread(conn: Connection, of_thread: str, **values: Any) -> None:
     """Overwrite columns of a thread."""
-    conn.execute(_update(threads, threads.c.thread_id, tuple(values)), {"of_id": of_thread, **_prefixed(values)})
+    _update(threads, threads.c.thread_id, tuple(values)).run(conn, {"of_id": of_thread, **_prefixed(values)})
 
 
 @cache
-def _update(table: Table, key: Column[str], columns: tuple[str, ...]) -> Update:
+def _update(table: Table, key: Column[str], columns: tuple[str, ...]) -> Prepared:
     """The update statement for these columns, built once for each combination that the lifecycle uses."""
-    return update(table).where(key == bindparam("of_id")).values({c: bindparam(f"new_{c}") for c in columns})
+    return Prepared(update(table).where(key == bindparam("of_id")).values({c: bindparam(f"new_{c}") for c in columns}))
 
 
 def _prefixed(values: dict[str, Any]) -> dict[str, Any]:
     return {f"new_{column}": value for column, value in values.items()}
 
 
-_DELETE_RUN = delete(runs).where(runs.c.run_id == bindparam("run_id"))
-_DELETE_THREAD = delete(threads).where(threads.c.thread_id == bindparam("thread_id"))
+_DELETE_RUN = Prepared(delete(runs).where(runs.c.run_id == bindparam("run_id")))
+_DELETE_THREAD = Prepared(delete(threads).where(threads.c.thread_id == bindparam("thread_id")))
 
 
 def delete_run(conn: Connection, run_id: str) -> None:
     """Remove a run's row."""
-    conn.execute(_DELETE_RUN, {"run_id": run_id})
+    _DELETE_RUN.run(conn, {"run_id": run_id})
 
 
 def delete_thread(conn: Connection, thread_id: str) -> None:
     """Remove a thread with its runs and events."""
-    conn.execute(_DELETE_THREAD, {"thread_id": thread_id})
+    _DELETE_THREAD.run(conn, {"thread_id": thread_id})
 
 
 _RUN_OF_THREAD = (
@@ -161,15 +195,15 @@ def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Acces
 
 def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]] | None:
     """The run, if `worker_id` still holds it in this attempt."""
-    return conn.execute(_HELD, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt}).first()
+    return _HELD.first(conn, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt})
 
 
-_HELD = select(
-    runs.c.run_id, runs.c.thread_id, runs.c.status, runs.c.stop_action, runs.c.stop_reason, runs.c.kwargs
-).where(
-    runs.c.run_id == bindparam("run_id"),
-    runs.c.worker_id == bindparam("worker_id"),
-    runs.c.attempt == bindparam("attempt"),
+_HELD = Prepared(
+    select(runs.c.run_id, runs.c.thread_id, runs.c.status, runs.c.stop_action, runs.c.stop_reason, runs.c.kwargs).where(
+        runs.c.run_id == bindparam("run_id"),
+        runs.c.worker_id == bindparam("worker_id"),
+        runs.c.attempt == bindparam("attempt"),
+    )
 )
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["KEEP_ALIVE", "RUN_NOT_FOUND", "final_result", "keep_alive_until_end", "result_of_settled"]
 
 KEEP_ALIVE = b"\n"
+END_GRACE_S = 0.2
+"""How long a run's result may arrive after its final state: the thread's row, which stands in for it, says less."""
+
 RUN_NOT_FOUND = {"error": "HTTPException", "message": "404: Run not found"}
 
 _THREAD = select(threads.c.status, threads.c["values"], threads.c.interrupts, threads.c.error).where(
@@ -38,7 +41,8 @@ async def keep_alive_until_end(
             return
         settled = await server.db.read(result_of_settled, thread_id, run_id, access)
         if settled is not None:
-            yield settled
+            end = await waiter.end(END_GRACE_S)  # it may have ended while we looked, and be about to say so
+            yield settled if end is None or end.result is None else end.result
             return
         if server.bus.closed:
             return

@@ -279,7 +279,7 @@ class Worker:
             resumable=bool(run.kwargs.get("resumable")),
         )
         running.events = events
-        guard = partial(lifecycle.require_lease, run_id=run.run_id, worker_id=run.claim.worker_id, attempt=run.attempt)
+        guard = partial(lifecycle.guard, run=run)
         durable = run.kwargs["durability"]
         saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
         execution = Execution(run, self._graphs, self._store, saver, events, self._config.job_timeout_s)

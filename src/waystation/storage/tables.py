@@ -109,11 +109,12 @@ threads = Table(
     ),
 )
 
-for _statement in CREATE_LABELS:
-    event.listen(threads, "after_create", DDL(_statement).execute_if(dialect="sqlite"))
-for _statement in DROP_LABELS:
-    event.listen(threads, "after_drop", DDL(_statement).execute_if(dialect="sqlite"))
-event.listen(threads, "after_create", DDL(CREATE_METADATA_INDEX).execute_if(dialect="postgresql"))
+for _when, _dialect, _statement in (
+    *(("after_create", "sqlite", statement) for statement in CREATE_LABELS),
+    *(("after_drop", "sqlite", statement) for statement in DROP_LABELS),
+    ("after_create", "postgresql", CREATE_METADATA_INDEX),
+):
+    event.listen(threads, _when, DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]
 
 IN_FLIGHT = text("status IN ('pending', 'running')")
 HELD = text("worker_id IS NOT NULL")

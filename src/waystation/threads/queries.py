@@ -11,14 +11,31 @@ from sqlalchemy.dialects import postgresql
 from waystation.auth.access import Access
 from waystation.errors import Conflict, NotFound
 from waystation.storage import checkpoints
+from waystation.storage.prepared import Prepared
 from waystation.storage.tables import threads
 from waystation.threads.ttl import Ttl, ttl_columns
 from waystation.threads.wire import COLUMNS, TTL_COLUMNS
 
 __all__ = ["copy", "create", "existing", "get", "new_row", "patch", "remove", "require", "visible"]
 
-_INSERT = postgresql.insert(threads).on_conflict_do_nothing(index_elements=["thread_id"])
-_GET = select(*COLUMNS, *TTL_COLUMNS).where(threads.c.thread_id == bindparam("thread_id"))
+_COLUMNS = (
+    "thread_id",
+    "status",
+    "rest_status",
+    "metadata",
+    "config",
+    "values",
+    "interrupts",
+    "error",
+    "created_at",
+    "updated_at",
+    "state_updated_at",
+    "ttl_strategy",
+    "ttl_minutes",
+    "expires_at",
+)
+_INSERT = Prepared(postgresql.insert(threads).on_conflict_do_nothing(index_elements=["thread_id"]), _COLUMNS)
+_GET = Prepared(select(*COLUMNS, *TTL_COLUMNS).where(threads.c.thread_id == bindparam("thread_id")))
 _EXISTS = select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id"))
 _METADATA = select(threads.c.metadata).where(threads.c.thread_id == bindparam("thread_id"))
 _LOCKED_METADATA = _METADATA.with_for_update()
@@ -47,21 +64,21 @@ def new_row(thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: i
 
 def create(
     conn: Connection, row: Mapping[str, Any], if_exists: Literal["raise", "do_nothing"], access: Access
-) -> Row[Any] | None:
+) -> Row[*tuple[Any, ...]] | None:
     """Store a `new_row`; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2)."""
-    if conn.execute(_INSERT, row).rowcount:
+    if _INSERT.run(conn, row):
         return None
     thread_id = row["thread_id"]
     if if_exists == "do_nothing":
-        present = conn.execute(access.limit(_GET, threads.c.metadata), {"thread_id": thread_id}).first()
+        present = _GET.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
         if present is not None:
             return present
     raise Conflict(f"The thread {thread_id} already exists.")
 
 
-def get(conn: Connection, thread_id: str, access: Access) -> Row[Any]:
+def get(conn: Connection, thread_id: str, access: Access) -> Row[*tuple[Any, ...]]:
     """A thread as `wire.COLUMNS` and `wire.TTL_COLUMNS`. Raises NotFound."""
-    row = conn.execute(access.limit(_GET, threads.c.metadata), {"thread_id": thread_id}).first()
+    row = _GET.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
     if row is None:
         raise _missing(thread_id)
     return row
@@ -75,7 +92,7 @@ def require(conn: Connection, thread_id: str, access: Access) -> None:
 
 def patch(
     conn: Connection, thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: int, access: Access
-) -> Row[Any]:
+) -> Row[*tuple[Any, ...]]:
     """Merge `metadata` into the thread's, give it a new `ttl` if there is one; returns the row as `get`. Raises NotFound."""
     current = conn.execute(access.limit(_LOCKED_METADATA, threads.c.metadata), {"thread_id": thread_id}).first()
     if current is None:
@@ -93,7 +110,7 @@ def copy(conn: Connection, thread_id: str, new_id: str, ttl: Ttl | None, now: in
     if source is None:
         raise Conflict
     row = new_row(new_id, source[0], ttl, now)
-    conn.execute(_INSERT, row)
+    _INSERT.run(conn, row)
     checkpoints.copy_thread(conn, thread_id, new_id)
     return row
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import operator
 import time
@@ -166,9 +167,11 @@ def _pass_gate(state: Gated) -> str:
     gate = Path(state["gate"])
     number = len(list(gate.glob("*.came")))
     (gate / f"{number}.came").touch()
-    while not (gate / f"{number}.go").exists():
+    for _ in range(5000):
+        if (gate / f"{number}.go").exists():
+            return END
         time.sleep(0.002)
-    return END
+    raise TimeoutError(f"gate {number} stayed shut")
 
 
 def _gated() -> Any:
@@ -178,6 +181,14 @@ def _gated() -> Any:
     graph.add_edge(START, "free")
     graph.add_conditional_edges("slow", _pass_gate)
     return graph.compile()
+
+
+async def gated_read(config: RunnableConfig, runtime: ServerRuntime[Any]) -> Any:
+    """The graph ``gated``, which is opened for reading only through the gate that the configurable ``gate`` names."""
+    gate = config["configurable"].get("gate")
+    if gate and runtime.access_context == "threads.read":
+        await asyncio.to_thread(_pass_gate, {"gate": gate})
+    return _gated()
 
 
 def traced(config: RunnableConfig, runtime: ServerRuntime[Any]) -> Any:

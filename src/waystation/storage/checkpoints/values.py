@@ -4,7 +4,7 @@ LangGraph's `JsonPlusSerializer` does the work; three things are done on top:
 
 * the head of an array or map, which holds its length, is kept apart, so that a list that grew begins with the very bytes
   of the list before;
-* a list of LangChain messages is written as pairs of class and fields, and read back without validating again what was
+* a list of LangChain messages is written as their classes and fields, and read back without validating again what was
   valid when it was written: a list of 2,000 messages takes 3 ms each way instead of 15 and 40;
 * the value of a `DeltaChannel` snapshot is written like any other value, with a mark.
 
@@ -14,7 +14,6 @@ message or a list in place, and what is stored is what it is now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -60,7 +59,7 @@ class Values:
             body = self.dump(value.value)
             return Body(body.kind | _SNAPSHOT, body.count, body.data)
         messages = self._msgpack and _holds_messages(value)
-        type_, data = self._serde.dumps_typed(_pairs(value) if messages else value)
+        type_, data = self._serde.dumps_typed(_flattened(value) if messages else value)
         if type_ != "msgpack" or not self._msgpack:
             name = type_.encode()
             return Body(_TYPED, len(name), name + bytes(data))
@@ -83,21 +82,26 @@ def _holds_messages(value: Any) -> bool:
     return type(value) is list and bool(value) and (type(value[-1]) in _NUMBERS or type(value[0]) in _NUMBERS)
 
 
-def _pairs(value: list[Any]) -> list[tuple[int, Any]]:
-    """Each element with the number of its class; of a plain message, its fields."""
-    number_of = _NUMBERS.get
-    return [
-        (number, element.__dict__)
-        if (number := number_of(type(element), _OTHER)) and not element.__pydantic_extra__
-        else (_OTHER, element)
-        for element in value
-    ]
+def _flattened(value: list[Any]) -> list[Any]:
+    """For each element the number of its class, and then itself; of a plain message, its fields."""
+    flat: list[Any] = []
+    append, number_of = flat.append, _NUMBERS.get
+    for element in value:
+        number = number_of(type(element), _OTHER)
+        if number and not element.__pydantic_extra__:
+            append(number)
+            append(element.__dict__)
+        else:
+            append(_OTHER)
+            append(element)
+    return flat
 
 
-def _messages(pairs: Sequence[tuple[int, Any]]) -> list[Any]:
+def _messages(flat: list[Any]) -> list[Any]:
     value: list[Any] = []
     append, new = value.append, object.__new__
-    for number, content in pairs:
+    parts = iter(flat)
+    for number, content in zip(parts, parts, strict=True):
         if number == _OTHER:
             append(content)
         elif content.keys() == _FIELDS[number]:

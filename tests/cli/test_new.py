@@ -1,0 +1,108 @@
+"""`waystation new`: projects that work as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+from tests.cli.command import run
+from tests.cli.conftest import Start
+
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+
+
+def create(tmp_path: Path, template: str) -> Path:
+    result = run("new", "made", "--template", template, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "waystation dev" in result.stdout
+    return tmp_path / "made"
+
+
+def serve(start: Start, project: Path) -> SyncLangGraphClient:
+    return get_sync_client(url=start("dev", "--no-reload", "--port", "0", cwd=project).url)
+
+
+def test_the_default_is_a_chat(tmp_path: Path) -> None:
+    assert run("new", "made", cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "made" / "langgraph.json").read_text())["graphs"].keys() == {"chat"}
+
+
+def test_chat_streams_words_and_remembers(tmp_path: Path, start: Start) -> None:
+    with serve(start, create(tmp_path, "chat")) as client:
+        thread = client.threads.create()["thread_id"]
+        parts = [
+            part.data[0]["content"]
+            for part in client.runs.stream(thread, "chat", input=HELLO, stream_mode="messages-tuple")
+            if part.event == "messages"
+        ]
+        assert len(parts) > 5
+        assert "You said: 'Hello'. That was message 1" in "".join(parts)
+        state = client.runs.wait(thread, "chat", input=HELLO)
+        assert "That was message 2" in state["messages"][-1]["content"]  # type: ignore[call-overload, index]
+
+
+def test_agent_waits_for_approval(tmp_path: Path, start: Start) -> None:
+    with serve(start, create(tmp_path, "agent")) as client:
+        thread = client.threads.create()["thread_id"]
+        client.runs.wait(thread, "agent", input=HELLO)
+        interrupted = client.threads.get(thread)
+        assert interrupted["status"] == "interrupted"
+        [waiting] = [item for items in interrupted["interrupts"].values() for item in items]
+        assert waiting["value"]["action_requests"][0]["args"] == {"to": "alex", "text": "Hello"}
+        client.runs.wait(thread, "agent", command={"resume": {"decisions": [{"type": "approve"}]}})
+        messages = client.threads.get_state(thread)["values"]["messages"]  # type: ignore[call-overload]
+        assert messages[-1]["content"].startswith("The outcome: Sent 'Hello' to alex.")
+
+
+def test_deepagent_plans_and_writes_files(tmp_path: Path, start: Start) -> None:
+    with serve(start, create(tmp_path, "deepagent")) as client:
+        thread = client.threads.create()["thread_id"]
+        client.runs.wait(thread, "deepagent", input=HELLO)
+        values = client.threads.get_state(thread)["values"]
+        assert [todo["status"] for todo in values["todos"]] == ["completed"]  # type: ignore[call-overload]
+        [file] = values["files"].values()  # type: ignore[call-overload]
+        assert "Hello" in str(file["content"])
+
+
+def test_the_key_file_stays_out_of_version_control(tmp_path: Path) -> None:
+    project = create(tmp_path, "chat")
+    assert (project / ".env").read_text() == (project / ".env.example").read_text()
+    assert ".env" in (project / ".gitignore").read_text().splitlines()
+    assert (project / "README.md").read_text().startswith("# made\n")
+
+
+def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    assert (create(tmp_path, "chat") / "chat.py").is_file()
+
+
+@pytest.mark.parametrize("occupied", ["directory", "file"])
+def test_nothing_is_overwritten(tmp_path: Path, occupied: str) -> None:
+    target = tmp_path / "made"
+    precious = target
+    if occupied == "directory":
+        target.mkdir()
+        precious = target / "langgraph.json"
+    precious.write_text("precious")
+    result = run("new", "made", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "nothing was written" in result.stderr
+    assert precious.read_text() == "precious"
+    assert not target.is_dir() or list(target.iterdir()) == [precious]
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run("new", "file/made", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "file/made cannot be written" in result.stderr
+
+
+def test_an_unknown_template(tmp_path: Path) -> None:
+    result = run("new", "made", "--template", "poem", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "poem" in result.stderr
+    assert not (tmp_path / "made").exists()

@@ -1,0 +1,43 @@
+"""`waystation migrate`, and databases that this version must leave alone."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.cli.command import run
+from tests.cli.conftest import Start
+
+
+def make_newer(database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+
+def test_migrate_creates_the_database(project: Path) -> None:
+    for _ in range(2):
+        result = run("migrate", cwd=project)
+        assert result.returncode == 0, result.stderr
+        assert "has schema" in result.stdout
+    with contextlib.closing(sqlite3.connect(project / ".waystation" / "waystation.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM threads").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["serve", "--port", "0"], ["dev", "--port", "0"]])
+def test_a_database_of_a_newer_version_is_refused(project: Path, command: list[str]) -> None:
+    assert run("migrate", cwd=project).returncode == 0
+    make_newer(project / ".waystation" / "waystation.db")
+    result = run(*command, cwd=project)
+    assert result.returncode == 1
+    assert "9999" in result.stderr
+    assert "newer" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_migrate_leaves_the_database_of_a_running_server_alone(project: Path, start: Start) -> None:
+    assert start("serve", "--port", "0").url
+    result = run("migrate", cwd=project)
+    assert result.returncode == 1
+    assert "in use by another server" in result.stderr

@@ -1,0 +1,84 @@
+"""`waystation serve`, and what it refuses."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.cli.command import run
+from tests.cli.conftest import Start
+
+
+def test_it_serves_until_it_is_stopped(project: Path, start: Start) -> None:
+    serve = start("serve", "--port", "0")
+    response = httpx.post(f"{serve.url}/runs/wait", json={"assistant_id": "echo", "input": {}}, timeout=30)
+    assert response.json() == {"answer": "one"}
+    assert serve.stop() == 0
+
+
+def test_an_open_stream_does_not_hold_up_the_stop(project: Path, start: Start) -> None:
+    serve = start("serve", "--port", "0")
+    with httpx.Client(base_url=serve.url, timeout=30) as client:
+        thread = client.post("/threads", json={}).json()["thread_id"]
+        with client.stream("GET", f"/threads/{thread}/stream") as stream:
+            assert serve.stop() == 0
+            for _ in stream.iter_raw():
+                pass
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--host", "0.0.0.0"], "without authentication"),
+        (["--workers", "2"], "--workers needs a database"),
+        (["--api-only"], "--api-only needs a database"),
+    ],
+)
+def test_it_refuses_what_it_cannot_do_well(project: Path, options: list[str], reason: str) -> None:
+    result = run("serve", "--port", "0", *options, cwd=project)
+    assert result.returncode == 1
+    assert reason in result.stderr
+
+
+def test_beyond_loopback_on_demand(start: Start) -> None:
+    serve = start("serve", "--host", "0.0.0.0", "--no-auth", "--port", "0")
+    assert httpx.get(f"{serve.url}/ok").json()["ok"] is True
+
+
+def test_postgresql_is_refused_rather_than_ignored(project: Path) -> None:
+    result = run("serve", "--port", "0", cwd=project, environ={"DATABASE_URI": "postgresql://localhost/db"})
+    assert result.returncode == 1
+    assert "DATABASE_URI" in result.stderr
+    assert not (project / ".waystation").exists()
+
+
+def test_a_port_in_use(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", str(port), cwd=project)
+    assert result.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is in use" in result.stderr
+
+
+def test_an_address_of_another_machine(project: Path) -> None:
+    result = run("serve", "--host", "192.0.2.1", "--no-auth", cwd=project)
+    assert result.returncode == 1
+    assert "192.0.2.1 is not an address of this machine" in result.stderr
+
+
+def test_a_data_directory_that_cannot_be_written(project: Path) -> None:
+    (project / "file").write_text("")
+    environ = {"WAYSTATION_DATA_DIR": str(project / "file" / "data")}
+    result = run("serve", "--port", "0", cwd=project, environ=environ)
+    assert result.returncode == 1
+    assert f"{project / 'file' / 'data'} cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_data_directory_in_use(project: Path, start: Start) -> None:
+    assert start("serve", "--port", "0").url
+    result = run("serve", "--port", "0", cwd=project)
+    assert result.returncode == 1
+    assert "in use by another server" in result.stderr
