@@ -86,13 +86,21 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset, deque)):
         return [_cleaned(v) for v in value]
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-        return float(value)
+        return _as_float(value)
     try:
         orjson.dumps(value, option=_OPTIONS)
     except TypeError:
         plain = _default(value)
         return None if plain is None else _cleaned(plain)
     return value
+
+
+def _as_float(value: int) -> float | None:
+    """An integer beyond 64 bits as most readers of JSON would take it; None beyond what a float can hold."""
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _without_nul(value: Any) -> Any:

@@ -43,12 +43,32 @@ def refused(url: str) -> bool:
     return False
 
 
-def test_a_change_is_served(project: Path, start: Start) -> None:
+def test_a_change_is_served_and_no_connection_fails_meanwhile(project: Path, start: Start) -> None:
     dev = start("dev", "--port", "0")
     url = dev.url
     assert answer(url) == "one"
-    write_graph(project, "two")
-    dev.wait_for("Reloaded after a change of echo.py")
+    failures: list[Exception] = []
+    done = threading.Event()
+
+    def knock() -> None:
+        while not done.is_set():
+            try:
+                # A connection each: one that is kept may be closed by the old process.
+                httpx.get(f"{url}/ok", timeout=30, headers={"Connection": "close"}).raise_for_status()
+            except httpx.ConnectError as error:
+                failures.append(error)
+            except httpx.TransportError:
+                pass  # accepted by the old process in the moment it stopped
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        write_graph(project, "two")
+        dev.wait_for("Reloaded after a change of echo.py")
+    finally:
+        done.set()
+        knocking.join()
+    assert failures == []
     assert answer(url) == "two"
     assert (project / ".waystation").is_dir()
 
@@ -60,17 +80,14 @@ def test_a_version_that_does_not_load_is_reported_and_not_served(project: Path, 
     dev.wait_for(r"echo\.py, line 1: ModuleNotFoundError: No module named 'nowhere_to_be_found'")
     dev.wait_for("The last good version keeps serving")
     assert answer(url) == "one"
-    write_graph(project, "two")
-    dev.wait_for("Reloaded")
-    assert answer(url) == "two"
-
-
-def test_a_configuration_that_cannot_be_read_is_reported_and_not_served(project: Path, start: Start) -> None:
-    dev = start("dev", "--port", "0")
-    url = dev.url
+    configuration = (project / "langgraph.json").read_text()
     (project / "langgraph.json").write_text('{"graphs": {')
     dev.wait_for(r"langgraph\.json, line 1, column \d+: not JSON")
     assert answer(url) == "one"
+    write_graph(project, "two")
+    (project / "langgraph.json").write_text(configuration)
+    dev.wait_for("Reloaded")
+    assert answer(url) == "two"
 
 
 def test_a_broken_project_waits_for_a_change(project: Path, start: Start) -> None:
@@ -93,33 +110,6 @@ def test_without_reload_a_broken_project_ends_the_command(project: Path) -> None
     assert "Traceback" not in result.stderr
 
 
-def test_no_connection_fails_during_a_reload(project: Path, start: Start) -> None:
-    dev = start("dev", "--port", "0")
-    url = dev.url
-    failures: list[Exception] = []
-    done = threading.Event()
-
-    def knock() -> None:
-        while not done.is_set():
-            try:
-                # A connection each: one that is kept may be closed by the old process.
-                httpx.get(f"{url}/ok", timeout=30, headers={"Connection": "close"}).raise_for_status()
-            except httpx.ConnectError as error:
-                failures.append(error)
-            except httpx.TransportError:
-                pass  # accepted by the old process in the moment it stopped
-
-    knocking = threading.Thread(target=knock)
-    knocking.start()
-    try:
-        write_graph(project, "two")
-        dev.wait_for("Reloaded")
-    finally:
-        done.set()
-        knocking.join()
-    assert failures == []
-
-
 def test_a_run_in_flight_goes_on_in_the_next_process(project: Path, start: Start) -> None:
     (project / "pause.py").write_text(SLOW)
     source = (project / "echo.py").read_text()
@@ -137,10 +127,9 @@ def test_a_run_in_flight_goes_on_in_the_next_process(project: Path, start: Start
         assert client.threads.get_state(thread)["values"] == {"answer": "two"}
 
 
-@pytest.mark.parametrize("options", [[], ["--no-reload"]])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly(start: Start, options: list[str], number: int) -> None:
-    dev = start("dev", "--port", "0", *options)
+def test_a_signal_ends_it_cleanly(start: Start, number: int) -> None:
+    dev = start("dev", "--port", "0")
     url = dev.url
     assert dev.stop(number) == 0
     assert refused(url)
@@ -177,11 +166,10 @@ def test_a_port_in_use_ends_the_command(project: Path) -> None:
     assert "--port" in result.stderr
 
 
-@pytest.mark.parametrize("options", [[], ["--no-reload"]])
-def test_a_data_directory_that_cannot_be_written_ends_the_command(project: Path, options: list[str]) -> None:
+def test_a_data_directory_that_cannot_be_written_ends_the_command(project: Path) -> None:
     (project / "file").write_text("")
     environ = {"WAYSTATION_DATA_DIR": str(project / "file" / "data")}
-    result = run("dev", "--port", "0", *options, cwd=project, environ=environ)
+    result = run("dev", "--port", "0", cwd=project, environ=environ)
     assert result.returncode == 1
     assert f"{project / 'file' / 'data'} cannot be written" in result.stderr
     assert "Traceback" not in result.stderr
@@ -194,19 +182,15 @@ def test_a_missing_configuration_ends_the_command(tmp_path: Path) -> None:
     assert "waystation new" in result.stderr
 
 
-def test_listening_beyond_loopback_is_possible_and_warned_about(start: Start) -> None:
-    dev = start("dev", "--host", "0.0.0.0", "--port", "0", "--no-reload")
-    dev.wait_for("Warning: there is no authentication")
-    assert answer(dev.url) == "one"
-
-
-def test_options_win_over_the_environment(start: Start) -> None:
+def test_options(start: Start) -> None:
     dev = start(
-        *("dev", "--port", "0", "--no-browser", "--n-jobs-per-worker", "3", "--server-log-level", "warning"),
+        *("dev", "--host", "0.0.0.0", "--port", "0", "--no-reload", "--no-browser"),
+        *("--n-jobs-per-worker", "3", "--server-log-level", "warning"),
         environ={"N_JOBS_PER_WORKER": "7"},
     )
     figures = httpx.get(f"{dev.url}/metrics", params={"format": "json"}).json()
     assert figures["workers"]["max"] == 3
+    dev.wait_for("Warning: there is no authentication")
 
 
 def children(command: Command) -> list[int]:

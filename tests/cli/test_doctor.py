@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli.command import run
-from tests.cli.test_schema_state import make_newer
+from tests.cli.test_schema_state import make_database, make_newer
 from tests.processes import free_port
 
+from waystation.cli.doctor import examine
 
-def examine(project: Path, environ: Mapping[str, str] | None = None, port: int | None = None) -> dict[str, Any]:
-    """The report: ``{"ok": …, "exit code": …, "<check>": (status, message and advice), …}`` with the worst of each check."""
-    result = run("doctor", "--json", "--port", str(port or free_port()), cwd=project, environ=environ)
-    report = json.loads(result.stdout)
-    worst: dict[str, Any] = {"ok": report["ok"], "exit code": result.returncode}
-    for status in ("ok", "warn", "fail"):
-        for check in report["checks"]:
-            if check["status"] == status:
-                worst[check["name"]] = (status, f"{check['message']} {check['advice']}")
-    return worst
+Examination = Callable[..., dict[str, Any]]
 
 
-def test_a_good_project(project: Path) -> None:
-    report = examine(project)
-    assert report["ok"] is True
-    assert report["exit code"] == 0
+@pytest.fixture
+def examination(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Examination:
+    """Examines the project. ``{"ok": …, "<check>": (status, message and advice), …}`` with the worst of each check."""
+
+    def run_doctor(environ: Mapping[str, str] | None = None, port: int | None = None) -> dict[str, Any]:
+        for name, value in (environ or {}).items():
+            monkeypatch.setenv(name, value)
+        well = examine(project / "langgraph.json", "127.0.0.1", port or free_port(), as_json=True)
+        report = json.loads(capsys.readouterr().out)
+        assert report["ok"] is well
+        worst: dict[str, Any] = {"ok": well}
+        for status in ("ok", "warn", "fail"):
+            for check in report["checks"]:
+                if check["status"] == status:
+                    worst[check["name"]] = (status, f"{check['message']} {check['advice']}")
+        return worst
+
+    return run_doctor
+
+
+def test_a_good_project(project: Path, examination: Examination) -> None:
+    report = examination()
+    assert report["ok"]
     assert {name for name, finding in report.items() if isinstance(finding, tuple) and finding[0] == "ok"} == {
         *("Python", "Packages", "Configuration", "Graph echo", "Data", "Database", "Port", "Clock")
     }
@@ -37,78 +48,79 @@ def test_a_good_project(project: Path) -> None:
 
 
 def test_the_report_for_people(project: Path) -> None:
+    (project / "echo.py").write_text("1 / 0")
     result = run("doctor", "--port", str(free_port()), cwd=project)
-    assert result.returncode == 0
+    assert result.returncode == 1
     assert "Graph echo" in result.stdout
-    assert "./echo.py:graph" in result.stdout
+    assert "line 1: ZeroDivisionError" in result.stdout
 
 
-def test_a_graph_that_does_not_load_among_others(project: Path) -> None:
+def test_a_graph_that_does_not_load_among_others(project: Path, examination: Examination) -> None:
     (project / "bad.py").write_text("print('noise')\n\n1 / 0\n")
     config = project / "langgraph.json"
     config.write_text('{"dependencies": ["."], "graphs": {"echo": "./echo.py:graph", "bad": "./bad.py:graph"}}')
-    report = examine(project)
-    assert report["exit code"] == 1
+    report = examination()
+    assert not report["ok"]
     assert report["Graph echo"][0] == "ok"
     status, message = report["Graph bad"]
     assert status == "fail"
     assert "bad.py, line 3: ZeroDivisionError" in message
 
 
-def test_no_configuration(tmp_path: Path) -> None:
-    report = examine(tmp_path)
-    assert report["exit code"] == 1
+def test_no_configuration(project: Path, examination: Examination) -> None:
+    (project / "langgraph.json").unlink()
+    report = examination()
+    assert not report["ok"]
     assert report["Configuration"][0] == "fail"
     assert "waystation new" in report["Configuration"][1]
 
 
-def test_settings_without_effect(project: Path) -> None:
+def test_settings_without_effect(project: Path, examination: Examination) -> None:
     config = project / "langgraph.json"
     config.write_text(
         '{"dependencies": ["."], "graphs": {"echo": "./echo.py:graph"}, "env": "missing.env", "ui": {"a": "./a.tsx"}}'
     )
-    report = examine(project)
-    assert report["exit code"] == 0
+    report = examination()
+    assert report["ok"]
     assert report["Configuration"][0] == "warn"
 
 
-def test_a_setting_that_must_not_be_ignored(project: Path) -> None:
-    report = examine(project, {"DATABASE_URI": "postgresql://localhost/db"})
-    assert report["exit code"] == 1
+def test_a_setting_that_must_not_be_ignored(project: Path, examination: Examination) -> None:
+    report = examination({"DATABASE_URI": "postgresql://localhost/db"})
+    assert not report["ok"]
     assert report["Configuration"][0] == "fail"
     assert "DATABASE_URI" in report["Configuration"][1]
 
 
-def test_a_data_directory_that_cannot_be_written(project: Path) -> None:
+def test_a_data_directory_that_cannot_be_written(project: Path, examination: Examination) -> None:
     (project / "file").write_text("")
-    report = examine(project, {"WAYSTATION_DATA_DIR": "file/data"})
-    assert report["exit code"] == 1
+    report = examination({"WAYSTATION_DATA_DIR": "file/data"})
+    assert not report["ok"]
     assert report["Data"][0] == "fail"
     assert "WAYSTATION_DATA_DIR" in report["Data"][1]
 
 
-def test_a_port_in_use_is_only_a_warning(project: Path) -> None:
+def test_a_port_in_use_is_only_a_warning(project: Path, examination: Examination) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        report = examine(project, port=taken.getsockname()[1])
-    assert report["exit code"] == 0
+        report = examination(port=taken.getsockname()[1])
+    assert report["ok"]
     assert report["Port"][0] == "warn"
 
 
-def test_a_database_of_this_version(project: Path) -> None:
-    assert run("migrate", cwd=project).returncode == 0
-    assert "schema" in examine(project)["Database"][1]
+def test_a_database_of_this_version(project: Path, examination: Examination) -> None:
+    make_database(project)
+    assert "schema" in examination()["Database"][1]
 
 
 @pytest.mark.parametrize("damage", ["newer", "no database"])
-def test_a_database_that_cannot_be_used(project: Path, damage: str) -> None:
-    file = project / ".waystation" / "waystation.db"
-    assert run("migrate", cwd=project).returncode == 0
+def test_a_database_that_cannot_be_used(project: Path, examination: Examination, damage: str) -> None:
+    file = make_database(project)
     if damage == "newer":
         make_newer(file)
     else:
         file.write_bytes(b"This is a letter to my grandmother. " * 100)
     before = file.read_bytes()
-    report = examine(project)
-    assert report["exit code"] == 1
+    report = examination()
+    assert not report["ok"]
     assert report["Database"][0] == "fail"
     assert file.read_bytes() == before

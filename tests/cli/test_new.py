@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langgraph_sdk import get_sync_client
@@ -11,7 +12,7 @@ from langgraph_sdk.client import SyncLangGraphClient
 from tests.cli.command import run
 from tests.cli.conftest import Start
 
-HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
 def create(tmp_path: Path, template: str) -> Path:
@@ -41,7 +42,7 @@ def test_chat_streams_words_and_remembers(tmp_path: Path, start: Start) -> None:
         assert len(parts) > 5
         assert "You said: 'Hello'. That was message 1" in "".join(parts)
         state = client.runs.wait(thread, "chat", input=HELLO)
-        assert "That was message 2" in state["messages"][-1]["content"]  # type: ignore[call-overload, index]
+        assert "That was message 2" in state["messages"][-1]["content"]  # type: ignore[call-overload]
 
 
 def test_agent_waits_for_approval(tmp_path: Path, start: Start) -> None:

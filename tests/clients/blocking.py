@@ -7,12 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any
 
-from langgraph_sdk.client import SyncLangGraphClient
+from langgraph_sdk.client import SyncLangGraphClient, SyncThreadsClient
 
 __all__ = ["Blocking"]
-
-STREAMS = frozenset({"stream", "join_stream"})
-"""Methods that return an iterator at once."""
 
 END = object()
 
@@ -33,9 +30,16 @@ class _Part:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._part, name)
-        if name in STREAMS:
+        if name == "join_stream" and isinstance(self._part, SyncThreadsClient):
+            return partial(_awaited_steps, method)
+        if name in ("stream", "join_stream"):
             return lambda *args, **options: _stepped(method(*args, **options))
         return partial(asyncio.to_thread, method)
+
+
+async def _awaited_steps(method: Callable[..., Iterator[Any]], *args: Any, **options: Any) -> AsyncIterator[Any]:
+    """The asynchronous client has this one method to be awaited for its iterator."""
+    return _stepped(method(*args, **options))
 
 
 async def _stepped(items: Iterator[Any]) -> AsyncIterator[Any]:

@@ -67,12 +67,16 @@ async def test_search_and_count(client: Any) -> None:
 
 async def test_copy(client: Any) -> None:
     thread_id = await ran(client)
+    mark = {"mark": str(uuid4())}
+    await client.threads.update(thread_id, metadata=mark)
     await client.threads.copy(thread_id)
-    newest = (await client.threads.search(values={"x": "hi!"}, metadata={"graph_id": "echo"}, limit=1))[0]
-    assert newest["thread_id"] != thread_id
-    original, copied = [await client.threads.get_history(each) for each in (thread_id, newest["thread_id"])]
-    ids = [[state["checkpoint"]["checkpoint_id"] for state in history] for history in (original, copied)]
+    copy, original = await client.threads.search(metadata=mark, select=["thread_id"])
+    assert original["thread_id"] == thread_id
+    histories = [await client.threads.get_history(each["thread_id"]) for each in (original, copy)]
+    ids = [[state["checkpoint"]["checkpoint_id"] for state in history] for history in histories]
     assert ids[0] == ids[1] != []
+    again = await client.runs.wait(copy["thread_id"], "echo", input={"x": "again"})
+    assert (again["x"], again["n"]) == ("again!", 2)
 
 
 async def test_prune(client: Any) -> None:
@@ -168,7 +172,7 @@ async def test_thread_stream_shows_every_run(client: Any) -> None:
     run = await client.runs.create(thread_id, "echo", input={"x": "a"}, stream_resumable=True)
     await client.runs.join(thread_id, run["run_id"])
     seen: list[Any] = []
-    async for part in client.threads.join_stream(thread_id, last_event_id="-", stream_mode=["run_modes"]):
+    async for part in await client.threads.join_stream(thread_id, last_event_id="-", stream_mode=["run_modes"]):
         seen.append(part)
         if part.event == "values" and "n" in part.data:
             break

@@ -148,8 +148,9 @@ def _amended(schemas: dict[str, Any]) -> dict[str, Any]:
         for each in properties:
             present = schemas[name]["properties"].get(each)
             schemas[name]["properties"][each] = True if present is None else _nullable(present)
-    # What a graph asks and what a task wrote may be any JSON (6.6, 4.1).
+    # What a graph asks and what a task wrote may be any JSON (6.6, 4.1); a superstep takes the values of a state update (3.3).
     schemas["Interrupt"]["properties"]["value"] = True
+    schemas["ThreadSuperstepUpdate"]["properties"]["values"] = schemas["ThreadStateUpdate"]["properties"]["values"]
     task = schemas["ThreadState"]["properties"]["tasks"]["items"]["properties"]
     for each in task:
         task[each] = _nullable(task[each])

@@ -16,8 +16,8 @@ Gates = Callable[[], Gate]
 async def occupied(driver: Driver, gate: Gate, queued: int = 1) -> tuple[str, list[str]]:
     """A thread that has run once, with a run at the gate and `queued` runs behind it; thread and run ids."""
     thread = await driver.thread()
-    await driver.wait(thread, "places", {"x": "before"}, command={"goto": "a"}, interrupt_before=["ask"])
-    runs = [(await driver.start(thread, "gated", {**gate.state, "log": ["input"]}))["run_id"]]
+    await driver.wait(thread, "nested", {"x": "before"})
+    runs = [(await driver.start(thread, "gated", gate.state))["run_id"]]
     runs += [(await driver.start(thread, "echo", {"x": f"queued {n}"}))["run_id"] for n in range(queued)]
     await gate.reached()
     return thread, runs
@@ -122,7 +122,7 @@ async def test_rollback_deletes_running_and_queued_runs_with_their_checkpoints(d
     second_gate.open()
     settled = await driver.settled(thread)
     assert (settled["status"], settled["error"]) == ("idle", None)
-    assert settled["values"]["log"] == ["a", "first", "gate", "last"], "as if the others had never been"
+    assert settled["values"]["log"] == ["one", "two", "first", "gate", "last"], "as if the others had never been"
     assert not set(runs) & {state["metadata"].get("run_id") for state in await driver.history(thread)}
 
 

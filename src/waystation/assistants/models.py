@@ -35,6 +35,10 @@ AssistantField = Literal[
 AssistantSortBy = Literal["assistant_id", "created_at", "updated_at", "name", "graph_id"]
 
 
+LONGEST_NAME_FILTER = 1000
+"""Characters; SQLite refuses patterns beyond 50,000 bytes, of which escaping may take two for one."""
+
+
 class AssistantCreate(Body):
     """``AssistantCreate``."""
 
@@ -64,7 +68,7 @@ class AssistantCount(Body):
 
     metadata: dict[str, Any] | None = None
     graph_id: str | None = None
-    name: str | None = None
+    name: str | None = Field(None, max_length=LONGEST_NAME_FILTER)
 
 
 class AssistantSearch(AssistantCount):
@@ -88,4 +92,4 @@ class VersionsSearch(Body):
 class VersionChange(Body):
     """``AssistantVersionChange``."""
 
-    version: int | None = None
+    version: int | None = Field(None, ge=-(2**63), lt=2**63)

@@ -95,7 +95,7 @@ def check_settings(config: Config) -> Iterator[Finding]:
     from waystation.config import announce
 
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # it also logs what the findings below say
+        with contextlib.redirect_stdout(io.StringIO()):  # it also logs what the findings below say
             announce(config)
     except ConfigError as error:
         yield Finding("Configuration", "fail", error.message)

@@ -12,10 +12,14 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from waystation.cli.control import GO, Verdict
-from waystation.cli.serving import DEV_GRACE_S, configuration, serve_project
+from waystation.cli.serving import DEV_GRACE_S, configuration, serve_project, set_up_log
 from waystation.errors import WaystationError
+
+if TYPE_CHECKING:
+    from waystation.config import Config
 
 __all__ = ["main"]
 
@@ -28,17 +32,9 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     directories: tuple[str, ...] = ()
     try:
-        from waystation.graphs import Graphs
-
         config = configuration(config_path, {}, DEV_GRACE_S)
         directories = config.dependencies
-        Graphs.load(config)
-        well = Verdict(
-            directories=directories,
-            graphs=tuple(config.graphs),
-            data_dir=str(config.data_dir),
-            mount_prefix=config.http.mount_prefix,
-        ).line()
+        well = _load(config).line()
         control.sendall(well)
         if control.recv(len(GO)) != GO:
             return
@@ -50,6 +46,22 @@ def main() -> None:
     except Exception:  # noqa: BLE001 - told to the supervisor, which shows it
         control.sendall(Verdict(traceback.format_exc(), directories).line())
         sys.exit(1)
+
+
+def _load(config: Config) -> Verdict:
+    """Load everything that can be loaded while another process serves. Raises GraphLoadError."""
+    import waystation.app
+    import waystation.cli.server  # noqa: F401
+    from waystation.graphs import Graphs
+
+    set_up_log(config)
+    Graphs.load(config)
+    return Verdict(
+        directories=config.dependencies,
+        graphs=tuple(config.graphs),
+        data_dir=str(config.data_dir),
+        mount_prefix=config.http.mount_prefix,
+    )
 
 
 def _leave_with_the_supervisor(control: socket.socket) -> None:

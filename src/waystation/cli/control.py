@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["GO", "Verdict"]
 
@@ -35,7 +36,7 @@ class Verdict:
     @classmethod
     def of(cls, line: bytes) -> Verdict:
         """The inverse of `line`."""
-        fields = json.loads(line)
+        fields: dict[str, Any] = json.loads(line)
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
     def roots(self, project_dir: Path) -> frozenset[Path]:

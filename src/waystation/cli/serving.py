@@ -15,7 +15,7 @@ from waystation.cli.listening import Listener
 if TYPE_CHECKING:
     from waystation.config import Config
 
-__all__ = ["DEV_GRACE_S", "configuration", "serve_here", "serve_project"]
+__all__ = ["DEV_GRACE_S", "configuration", "serve_here", "serve_project", "set_up_log"]
 
 DEV_GRACE_S = 2
 """Seconds that requests and runs get to finish under `dev`; runs that need longer go on in the next process."""
@@ -27,23 +27,26 @@ def serve_here(
     """Serve the project until SIGINT or SIGTERM. Raises ConfigError when the port, the project or the data is unusable."""
     listener = Listener(host, port)
     config = configuration(config_path, settings, longest_grace_s)
+    set_up_log(config)
     url = listener.url + config.http.mount_prefix
     serve_project(config, listener.open(), lambda: show_banner(url, config.graphs, config.data_dir))
 
 
 def configuration(config_path: Path, settings: Mapping[str, str], longest_grace_s: float | None = None) -> Config:
-    """The project's configuration with the variables `settings` over those of the process; the log obeys it from here on.
-
-    Raises ConfigError.
-    """
+    """The project's configuration with the variables `settings` over those of the process. Raises ConfigError."""
     from waystation.config import load_config
-    from waystation.observability.logs import configure_logs
 
     config = load_config(config_path, {**os.environ, **settings})
-    configure_logs(config.log_level, json=config.log_json, color=config.log_color)
     if longest_grace_s is None:
         return config
     return replace(config, shutdown_grace_s=min(config.shutdown_grace_s, longest_grace_s))
+
+
+def set_up_log(config: Config) -> None:
+    """Make this process log as `config` says."""
+    from waystation.observability.logs import configure_logs
+
+    configure_logs(config.log_level, json=config.log_json, color=config.log_color)
 
 
 def serve_project(config: Config, listener: socket.socket, on_serving: Callable[[], None]) -> None:

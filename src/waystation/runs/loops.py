@@ -1,7 +1,8 @@
 """Event loops for user code, each on a thread of its own, so that a blocking node cannot freeze the API.
 
 One loop serves all runs as long as it answers. A loop that does not (a node calls ``time.sleep`` in ``async def``) is passed
-over: new runs go to another loop, started if need be, and the log names the run, the node and the line that blocks.
+over: new runs go to another loop, started if need be, and so do runs that were sent to it and have not begun; the log names
+the run, the node and the line that blocks.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import threading
 import time
 import traceback
 import weakref
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -43,6 +46,11 @@ STACK_LINES = 12
 current_run: contextvars.ContextVar[str | None] = contextvars.ContextVar("current_run", default=None)
 """The run that the current task belongs to."""
 
+Main = Callable[[], Coroutine[Any, Any, None]]
+
+NODE_FRAME = "arun_with_retry"
+"""The function of LangGraph that executes an asynchronous node; its local variable ``task`` knows the node's name."""
+
 
 class _RunnerLoop:
     """One loop on one thread."""
@@ -55,6 +63,7 @@ class _RunnerLoop:
         self.beat = time.monotonic()
         self.reported = False
         self.load = 0
+        self._waiting: deque[tuple[str, Main]] = deque()
         self._run_of: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
         self.thread.start()
@@ -63,19 +72,33 @@ class _RunnerLoop:
         """Seconds since the loop last showed that it is alive."""
         return time.monotonic() - self.beat
 
-    def start(self, run_id: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def start(self, run_id: str, main: Main) -> None:
         """Run `main()` as a task of run `run_id`. From any thread."""
         self.load += 1
-        self.loop.call_soon_threadsafe(self._start, run_id, main)
+        self._waiting.append((run_id, main))
+        self.loop.call_soon_threadsafe(self._start)
+
+    def surrender(self) -> list[tuple[str, Main]]:
+        """What was to be started here and has not begun, for another loop. From any thread."""
+        taken: list[tuple[str, Main]] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._waiting.popleft())
+        self.load -= len(taken)
+        return taken
 
     def blocking(self) -> tuple[str | None, str | None, str]:
-        """What the loop is busy with: run id, task (LangGraph names a node's task after the node), stack."""
+        """What the loop is busy with: run id, node, stack."""
         task = asyncio.current_task(self.loop)
         frame = sys._current_frames().get(self.thread.ident or 0)
         stack = "".join(traceback.format_stack(frame)[-STACK_LINES:]) if frame else ""
-        return (self._run_of.get(task), task.get_name(), stack) if task else (None, None, stack)
+        return self._run_of.get(task) if task else None, _node(frame), stack
 
-    def _start(self, run_id: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _start(self) -> None:
+        try:
+            run_id, main = self._waiting.popleft()
+        except IndexError:  # surrendered
+            return
         context = contextvars.copy_context()
         context.run(current_run.set, run_id)
         task = self.loop.create_task(main(), context=context)
@@ -119,11 +142,9 @@ class RunnerLoops:
         self._watchdog = threading.Thread(target=self._watch, name="waystation-watchdog", daemon=True)
         self._watchdog.start()
 
-    def start(self, run_id: str, main: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.AbstractEventLoop:
-        """Run `main()` on a loop that answers; returns that loop."""
-        runner = self._pick()
-        runner.start(run_id, main)
-        return runner.loop
+    def start(self, run_id: str, main: Main) -> None:
+        """Run `main()` on a loop that answers."""
+        self._pick().start(run_id, main)
 
     def close(self) -> None:
         """Stop all loops. A blocked one is left behind: its thread is a daemon."""
@@ -148,14 +169,26 @@ class RunnerLoops:
         while not self._closing.wait(BEAT_S):
             for runner in self._loops:
                 silence = runner.silence()
+                if silence > UNRESPONSIVE_S:
+                    for run_id, main in runner.surrender():
+                        self.start(run_id, main)
                 if silence > STALL_S and not runner.reported:
                     runner.reported = True
-                    run_id, node, stack = runner.blocking()
+                    blocking_run, node, stack = runner.blocking()
                     log.warning(
                         "a node blocks its event loop",
-                        run_id=run_id,
+                        run_id=blocking_run,
                         node=node,
                         blocked_s=round(silence, 2),
                         hint="call blocking code with asyncio.to_thread, or make the node a plain def",
                         stack=stack,
                     )
+
+
+def _node(frame: FrameType | None) -> str | None:
+    """The innermost node that is being executed on the stack of `frame`."""
+    while frame is not None:
+        if frame.f_code.co_name == NODE_FRAME:
+            return getattr(frame.f_locals.get("task"), "name", None)
+        frame = frame.f_back
+    return None

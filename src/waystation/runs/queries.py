@@ -17,7 +17,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal_column,
     select,
     update,
 )
@@ -241,7 +240,7 @@ def runs_by_status(conn: Connection, statuses: tuple[str, ...], access: Access) 
 
 
 _OF_ASSISTANT = select(runs.c.run_id, runs.c.thread_id).where(
-    runs.c.assistant_id == bindparam("assistant_id"), literal_column("status IN ('pending', 'running')"), _visible
+    runs.c.assistant_id == bindparam("assistant_id"), runs.c.settled_at.is_(None), _visible
 )
 
 
@@ -265,7 +264,7 @@ def _next_due(earlier: Any, other: Any) -> Select[Any]:
     return (
         select(runs.c.run_id)
         .where(
-            literal_column("runs.status IN ('pending', 'running')"),
+            runs.c.settled_at.is_(None),
             runs.c.status == "pending",
             runs.c.created_at <= bindparam("now"),
             ~held,
@@ -298,7 +297,7 @@ def claim(conn: Connection, worker_id: str, limit: int, now: int, until: int) ->
 
 
 _NEXT_DUE_AT = select(func.min(runs.c.created_at)).where(
-    literal_column("status IN ('pending', 'running')"), runs.c.status == "pending", runs.c.created_at > bindparam("now")
+    runs.c.settled_at.is_(None), runs.c.status == "pending", runs.c.created_at > bindparam("now")
 )
 
 
@@ -322,7 +321,7 @@ def renew(conn: Connection, worker_id: str, run_ids: Sequence[str], until: int) 
 
 _CANCELLED = select(runs.c.run_id).where(
     runs.c.worker_id == bindparam("worker_id"),
-    literal_column("runs.worker_id IS NOT NULL"),
+    runs.c.settled_at.is_(None),
     runs.c.stop_action.is_not(None),
 )
 
@@ -332,7 +331,12 @@ def cancelled_of(conn: Connection, worker_id: str) -> list[str]:
     return [row.run_id for row in conn.execute(_CANCELLED, {"worker_id": worker_id})]
 
 
-_EXPIRED = select(runs).where(literal_column("runs.worker_id IS NOT NULL"), runs.c.lease_expires_at < bindparam("now"))
+_EXPIRED = select(runs).where(
+    runs.c.settled_at.is_(None),
+    runs.c.status.in_(("running", "interrupted")),
+    runs.c.worker_id.is_not(None),
+    runs.c.lease_expires_at < bindparam("now"),
+)
 
 
 def expired(conn: Connection, now: int) -> list[Row[*tuple[Any, ...]]]:
@@ -348,13 +352,11 @@ _WAITING = select(
     .where(_other.c.thread_id == runs.c.thread_id, _other.c.settled_at.is_(None), _other.c.worker_id.is_not(None))
     .label("blocked"),
 ).where(
-    literal_column("runs.status IN ('pending', 'running')"),
+    runs.c.settled_at.is_(None),
     runs.c.status == "pending",
     runs.c.created_at <= bindparam("now"),
 )
-_RUNNING_COUNT = select(func.count()).where(
-    literal_column("status IN ('pending', 'running')"), runs.c.status == "running"
-)
+_RUNNING_COUNT = select(func.count()).where(runs.c.settled_at.is_(None), runs.c.status == "running")
 
 
 def queue_figures(conn: Connection, now: int) -> tuple[list[Row[*tuple[Any, ...]]], int]:

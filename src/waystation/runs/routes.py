@@ -183,7 +183,7 @@ async def join_run(request: Request, thread_id: str, run_id: str) -> Response:
     cancel = _canceller(request, thread_id, run_id) if _cancels(request) else None
     with ExitStack() as resources:
         waiter = resources.enter_context(server.bus.wait_for_end(run_id))
-        settled = await server.db.read(result_of_settled, thread_id, run_id, access)
+        settled = await server.db.lookup(result_of_settled, thread_id, run_id, access)
         if settled is not None:
             return raw_json(settled, headers=headers)
         return await _result(request, thread_id, run_id, waiter, headers, cancel, resources.pop_all())
@@ -197,7 +197,7 @@ async def join_stream(request: Request, thread_id: str, run_id: str) -> Response
 @router.get("/runs/{run_id}/stream", **operation("Join the events of a run on a thread of its own", streams=True))
 async def join_stateless_stream(request: Request, run_id: str) -> Response:
     run_id = require_uuid(run_id, "run_id")
-    run = await request.app.state.server.db.read(queries.find_run, None, run_id, access_of(request))
+    run = await request.app.state.server.db.lookup(queries.find_run, None, run_id, access_of(request))
     # A run that is over and gone is told of inside the stream, as on a named thread: clients that reconnect expect one.
     return _joined(request, run.thread_id if run is not None else run_id, run_id)
 
@@ -285,7 +285,7 @@ def _runs_of_thread(conn: Any, thread_id: str, access: Any, **options: Any) -> A
 @router.get("/threads/{thread_id}/runs/{run_id}", **operation("Get a run", None, RUN))
 async def get_run(request: Request, thread_id: str, run_id: str) -> Response:
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
-    run = await request.app.state.server.db.read(queries.find_run, thread_id, run_id, access_of(request))
+    run = await request.app.state.server.db.lookup(queries.find_run, thread_id, run_id, access_of(request))
     if run is None:
         raise NotFound(f"Run {run_id} not found on thread {thread_id}.")
     return json_response(run_to_wire(run._asdict()))

@@ -39,7 +39,7 @@ async def keep_alive_until_end(
         if end is not None and end.result is not None:
             yield end.result
             return
-        settled = await server.db.read(result_of_settled, thread_id, run_id, access)
+        settled = await server.db.lookup(result_of_settled, thread_id, run_id, access)
         if settled is not None:
             end = await waiter.end(END_GRACE_S)  # it may have ended while we looked, and be about to say so
             yield settled if end is None or end.result is None else end.result

@@ -70,7 +70,7 @@ async def live(
                 yield raw_frame("error", encode(SLOW))
             if subscription.over or settled:
                 return
-            run = await server.db.read(queries.find_run, subscription.thread_id, run_id, access)
+            run = await server.db.lookup(queries.find_run, subscription.thread_id, run_id, access)
             if run is None or run.settled_at is not None:
                 settled = True  # its last events may have arrived while we looked
             else:
@@ -89,7 +89,7 @@ async def joined(
     """Frames of a run that was created earlier: stored events after `last_event_id` if it keeps any, then live ones."""
     wanted = mode_filter(modes)
     with server.bus.subscribe(thread_id, run_id) as subscription:
-        run = await server.db.read(queries.find_run, thread_id, run_id, access)
+        run = await server.db.lookup(queries.find_run, thread_id, run_id, access)
         if run is None:
             yield raw_frame("error", encode(RUN_NOT_FOUND))
             return

@@ -238,7 +238,7 @@ class Worker:
         return Claim(self.worker_id, now_us() + int(self.timing.lease_s * MICROSECONDS))
 
     def _launch(self, running: _Running) -> None:
-        running.loop = self._loops.start(running.run.run_id, partial(self._work, running))
+        self._loops.start(running.run.run_id, partial(self._work, running))
 
     def _cancel(self, running: _Running) -> None:
         """Cancel the run's task, on its own loop; before the task exists `_work` sees that it is to stop."""
@@ -252,7 +252,7 @@ class Worker:
 
     async def _work(self, running: _Running) -> None:
         """One attempt of one run, from start to settled. On a runner loop."""
-        running.task = asyncio.current_task()
+        running.task, running.loop = asyncio.current_task(), asyncio.get_running_loop()
         run = running.run
         with structlog.contextvars.bound_contextvars(run_id=run.run_id, thread_id=run.thread_id):
             try:
@@ -303,7 +303,7 @@ class Worker:
         try:
             settled = await self._db.write(lifecycle.settle, run, ending.outcome, now_us())
         except LeaseLost:
-            if await self._db.read(queries.find_run, run.thread_id, run.run_id, EVERYTHING) is None:
+            if await self._db.lookup(queries.find_run, run.thread_id, run.run_id, EVERYTHING) is None:
                 events.end(RunEnd("rollback", ending.result))  # deleted with its thread: nobody else will tell
                 return
             raise

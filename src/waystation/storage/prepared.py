@@ -36,8 +36,9 @@ class Prepared:
         """The statement restricted to what `access` may see of the resource with this `metadata` column."""
         if isinstance(self._statement, Insert):
             return self
-        limited: Statement = access.limit(self._statement, metadata)
-        return self if limited is self._statement else Prepared(limited, self._given)
+        statement: Any = self._statement
+        limited = access.limit(statement, metadata)
+        return self if limited is statement else Prepared(limited, self._given)
 
     def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
         """All rows of the result, as named tuples."""
@@ -86,7 +87,8 @@ class _OnDriver:
             else:
                 self._parameters.append((None, constants[name] if converter is None else converter(constants[name])))
         columns = list(getattr(statement, "selected_columns", ()) or getattr(statement, "exported_columns", ()))
-        self._row: Any = namedtuple("Row", [column.key for column in columns], rename=True)._make
+        row: Any = namedtuple("Row", [column.key for column in columns], rename=True)
+        self._row = row._make
         self._results = [
             (index, processor)
             for index, column in enumerate(columns)

@@ -32,7 +32,7 @@ async def stream_thread(request: Request, thread_id: str) -> Response:
     modes, after = _modes(request), start_position(request.headers.get("last-event-id"))
     with ExitStack() as resources:
         subscription = resources.enter_context(server.bus.subscribe(thread_id))
-        await server.db.read(require_thread, thread_id, access_of(request))
+        await server.db.lookup(require_thread, thread_id, access_of(request))
         frames = thread_frames(server, subscription, after, modes)
         return StreamResponse(frames, HEADERS, resources=resources.pop_all())
 

@@ -70,7 +70,9 @@ def create(
         return None
     thread_id = row["thread_id"]
     if if_exists == "do_nothing":
-        present = _GET.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
+        present: Row[*tuple[Any, ...]] | None = _GET.within(access, threads.c.metadata).first(
+            conn, {"thread_id": thread_id}
+        )
         if present is not None:
             return present
     raise Conflict(f"The thread {thread_id} already exists.")
@@ -78,7 +80,7 @@ def create(
 
 def get(conn: Connection, thread_id: str, access: Access) -> Row[*tuple[Any, ...]]:
     """A thread as `wire.COLUMNS` and `wire.TTL_COLUMNS`. Raises NotFound."""
-    row = _GET.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
+    row: Row[*tuple[Any, ...]] | None = _GET.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
     if row is None:
         raise _missing(thread_id)
     return row

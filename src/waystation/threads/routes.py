@@ -52,7 +52,7 @@ async def create(request: Request) -> Response:
         raise
     if problem is not None:
         return json_response({"detail": problem}, 201)
-    return json_response(wire.stored_thread(await server.db.read(queries.get, thread_id, access)))
+    return json_response(wire.stored_thread(await server.db.lookup(queries.get, thread_id, access)))
 
 
 @router.post("/threads/search", **operation("Search threads", ThreadSearch))
@@ -92,7 +92,7 @@ async def prune(request: Request) -> Response:
 async def get(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
     with_ttl = _includes_ttl(request)
-    row = await _server(request).db.read(queries.get, thread_id, access_of(request))
+    row = await _server(request).db.lookup(queries.get, thread_id, access_of(request))
     answer = wire.stored_thread(row)
     if with_ttl and (ttl := wire.ttl(row)) is not None:
         answer["ttl"] = ttl
@@ -131,7 +131,7 @@ async def copy(request: Request, thread_id: str) -> Response:
 async def storage(request: Request, thread_id: str) -> Response:
     server = _server(request)
     thread_id = require_uuid(thread_id, "thread_id")
-    await server.db.read(queries.require, thread_id, access_of(request))
+    await server.db.lookup(queries.require, thread_id, access_of(request))
     report = await server.db.read(checkpoints.storage_report, thread_id)
     return json_response({"thread_id": thread_id, **report})
 

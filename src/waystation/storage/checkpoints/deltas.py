@@ -8,7 +8,7 @@ To read a version, its path of bases is followed back to a full copy. Three rule
 
 * after `STEPS` differences one is made against the last *anchor* instead of the version before, and is the next anchor;
   so a path has at most `STEPS` entries, and one for every `STEPS` versions before;
-* when the differences on a path would outweigh the full copy it begins with, the next version is a full copy. Full
+* when the differences on a path would take twice the space of the full copy it begins with, the next version is one. Full
   copies come further and further apart as a list grows; all of them together take no more space than the differences;
 * a value that is small, or unlike the one before, is a full copy.
 """
@@ -30,7 +30,10 @@ TINY = 32
 SMALL = 160
 """Bytes of a value below which it is stored in full, and later versions do without it."""
 
-LEAST_FULL = 1024
+LONGEST_PATH = 2
+"""How many times the bytes of its full copy the differences on a path may take."""
+
+LEAST_FULL = 512
 """Full copies smaller than this, in bytes, count as this large: their paths may be a little longer."""
 
 CONTEXT = 512 * 1024
@@ -86,8 +89,8 @@ def next_tip(version: int, body: Body, before: Tip | None, compression: Compress
         anchored = before.steps + 1 >= STEPS
         base = before.anchor or before if anchored else before
         stored = _difference(base.body.data, body, _ANCHOR if anchored else 0, compression)
-        path_size = base.path_size + len(stored)
-        if path_size <= max(base.full_size, LEAST_FULL):
+        path_size, full_size = base.path_size + len(stored), max(base.full_size, LEAST_FULL)
+        if 2 * len(stored) <= full_size and path_size <= LONGEST_PATH * full_size:
             anchor, steps = (None, 0) if anchored else (before.anchor or before, before.steps + 1)
             return base.version, stored, Tip(version, body, path_size, base.full_size, steps, anchor)
     stored = full_copy(body, compression)

@@ -101,7 +101,7 @@ class Saver(BaseCheckpointSaver[int]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         await self._settle()
-        return self._tuple(await self._db.read(self._read, config))
+        return self._tuple(await self._db.lookup(self._read, config))
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         self._settle_blocking()

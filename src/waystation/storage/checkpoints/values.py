@@ -14,6 +14,9 @@ message or a list in place, and what is stored is what it is now.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -25,6 +28,9 @@ from pydantic import BaseModel
 from waystation.storage.checkpoints.deltas import Body
 
 __all__ = ["Values"]
+
+LARGE = 64 * 1024
+"""Bytes of a value that takes so many objects to build that garbage collection would take most of the time."""
 
 _WHOLE, _ARRAY, _MAP, _MESSAGES, _TYPED = 0, 1, 2, 3, 4
 """Kinds: any msgpack, the parts of an array or map, messages, or what another serializer made, with the type's name."""
@@ -44,6 +50,18 @@ _set_dict = BaseModel.__dict__["__dict__"].__set__
 _set_fields_set = BaseModel.__dict__["__pydantic_fields_set__"].__set__
 _set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
 _set_private = BaseModel.__dict__["__pydantic_private__"].__set__
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without garbage collection, which would look through all the new objects again and again, and find no garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Values:
@@ -68,6 +86,10 @@ class Values:
 
     def load(self, body: Body) -> Any:
         """A new object equal to the one that was dumped."""
+        with _no_collection() if len(body.data) > LARGE else nullcontext():
+            return self._load(body)
+
+    def _load(self, body: Body) -> Any:
         kind = body.kind & ~_SNAPSHOT
         if kind == _TYPED:
             value = self._serde.loads_typed((body.data[: body.count].decode(), body.data[body.count :]))
