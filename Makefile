@@ -1,13 +1,14 @@
 # Everything runs in .venv, which `install` builds from the pinned versions in requirements-dev.constraints.txt.
 
 PYTHON ?= python3
+PORT ?= 2024
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 JS := tests/clients/js
 JS_INSTALLED := $(if $(wildcard $(JS)/package-lock.json),$(JS)/node_modules/.package-lock.json)
 
-.PHONY: help install run test bench lint
+.PHONY: help install run test nightly bench lint
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -15,11 +16,14 @@ help: ## list the targets
 
 install: $(INSTALLED) ## build .venv with everything
 
-run: $(INSTALLED) ## serve the demo project on http://127.0.0.1:2024
-	@$(BIN)/waystation dev --config examples/demo/langgraph.json
+run: $(INSTALLED) ## serve the demo project on port 2024
+	@$(BIN)/waystation dev --config examples/demo/langgraph.json --port $(PORT)
 
 test: $(INSTALLED) $(JS_INSTALLED) lint ## lint, then run all tests
 	@$(BIN)/pytest
+
+nightly: $(INSTALLED) ## run the tests that kill servers, at many more moments
+	@$(BIN)/pytest tests/faults -m 'nightly or not nightly'
 
 bench: $(INSTALLED) ## measure the graphs alone, then through a server
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bench/run
@@ -34,7 +38,8 @@ $(INSTALLED): pyproject.toml requirements-dev.constraints.txt
 	  || { echo "Python 3.11 or newer is needed; name one with: make install PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
 	  || { echo "Debian keeps venv in a package of its own: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements-dev.constraints.txt -e '.[dev]'
+	@echo 'Installing into $(VENV) (a minute or two)…'
+	@$(BIN)/pip install -qq --disable-pip-version-check -c requirements-dev.constraints.txt -e '.[dev]'
 	@touch $@
 
 $(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json

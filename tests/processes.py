@@ -48,13 +48,18 @@ class ServerProcess:
         """Everything that the processes so far have printed."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def start(self) -> None:
-        """Start a process and wait until it answers. AssertionError with its output if it does not."""
+    def launch(self) -> None:
+        """Start a process, on the port and the data of those before it, without waiting for it."""
         assert self._process is None, "the server runs already"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "waystation", "serve", "--config", str(self._config), "--port", str(self.port)]
         with self.log_file.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, env=self._environ)
+
+    def start(self) -> None:
+        """`launch`, and wait until the server answers. AssertionError with its output if it does not."""
+        self.launch()
+        assert self._process is not None
         until = time.monotonic() + START_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -77,10 +82,6 @@ class ServerProcess:
             return self._process.wait(STOP_S)
         finally:
             self.kill()
-
-    def restart(self) -> None:
-        """Start again on the same port and data, after `kill` or `stop`."""
-        self.start()
 
     def _answers(self) -> bool:
         try:

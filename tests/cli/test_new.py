@@ -3,73 +3,89 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
-from tests.cli.command import run
-from tests.cli.conftest import Start
+from tests.cli.command import Command, run
+
+from waystation.cli.new import create_project
 
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
+TEMPLATES = ("chat", "agent", "deepagent")
 
 
-def create(tmp_path: Path, template: str) -> Path:
-    result = run("new", "made", "--template", template, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "waystation dev" in result.stdout
-    return tmp_path / "made"
+def create(directory: Path, template: str) -> Path:
+    create_project(directory, template)
+    return directory
 
 
-def serve(start: Start, project: Path) -> SyncLangGraphClient:
-    return get_sync_client(url=start("dev", "--no-reload", "--port", "0", cwd=project).url)
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncLangGraphClient]:
+    """A client of a server with the graphs of one project of each template."""
+    place = tmp_path_factory.mktemp("projects")
+    graphs: dict[str, str] = {}
+    dependencies: list[str] = []
+    for template in TEMPLATES:
+        project = create(place / template, template)
+        made = json.loads((project / "langgraph.json").read_text())
+        dependencies += [f"./{template}/{directory}" for directory in made["dependencies"]]
+        graphs |= {graph_id: f"./{template}/{graph['path']}" for graph_id, graph in made["graphs"].items()}
+    (place / "langgraph.json").write_text(json.dumps({"dependencies": dependencies, "graphs": graphs}))
+    server = Command("serve", "--port", "0", cwd=place)
+    try:
+        with get_sync_client(url=server.url) as client:
+            yield client
+    finally:
+        server.close()
 
 
 def test_the_default_is_a_chat(tmp_path: Path) -> None:
-    assert run("new", "made", cwd=tmp_path).returncode == 0
+    result = run("new", "made", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "waystation dev" in result.stdout
     assert json.loads((tmp_path / "made" / "langgraph.json").read_text())["graphs"].keys() == {"chat"}
 
 
-def test_chat_streams_words_and_remembers(tmp_path: Path, start: Start) -> None:
-    with serve(start, create(tmp_path, "chat")) as client:
-        thread = client.threads.create()["thread_id"]
-        parts = [
-            part.data[0]["content"]
-            for part in client.runs.stream(thread, "chat", input=HELLO, stream_mode="messages-tuple")
-            if part.event == "messages"
-        ]
-        assert len(parts) > 5
-        assert "You said: 'Hello'. That was message 1" in "".join(parts)
-        state = client.runs.wait(thread, "chat", input=HELLO)
-        assert "That was message 2" in state["messages"][-1]["content"]  # type: ignore[call-overload]
+def test_chat_streams_words_and_remembers(client: SyncLangGraphClient) -> None:
+    thread = client.threads.create()["thread_id"]
+    parts = [
+        part.data[0]["content"]
+        for part in client.runs.stream(thread, "chat", input=HELLO, stream_mode="messages-tuple")
+        if part.event == "messages"
+    ]
+    assert len(parts) > 5
+    assert "You said: 'Hello'. That was message 1" in "".join(parts)
+    state = client.runs.wait(thread, "chat", input=HELLO)
+    assert "That was message 2" in state["messages"][-1]["content"]  # type: ignore[call-overload]
 
 
-def test_agent_waits_for_approval(tmp_path: Path, start: Start) -> None:
-    with serve(start, create(tmp_path, "agent")) as client:
-        thread = client.threads.create()["thread_id"]
-        client.runs.wait(thread, "agent", input=HELLO)
-        interrupted = client.threads.get(thread)
-        assert interrupted["status"] == "interrupted"
-        [waiting] = [item for items in interrupted["interrupts"].values() for item in items]
-        assert waiting["value"]["action_requests"][0]["args"] == {"to": "alex", "text": "Hello"}
-        client.runs.wait(thread, "agent", command={"resume": {"decisions": [{"type": "approve"}]}})
-        messages = client.threads.get_state(thread)["values"]["messages"]  # type: ignore[call-overload]
-        assert messages[-1]["content"].startswith("The outcome: Sent 'Hello' to alex.")
+def test_agent_waits_for_approval(client: SyncLangGraphClient) -> None:
+    thread = client.threads.create()["thread_id"]
+    client.runs.wait(thread, "agent", input=HELLO)
+    interrupted = client.threads.get(thread)
+    assert interrupted["status"] == "interrupted"
+    [waiting] = [item for items in interrupted["interrupts"].values() for item in items]
+    assert waiting["value"]["action_requests"][0]["args"] == {"to": "alex", "text": "Hello"}
+    client.runs.wait(thread, "agent", command={"resume": {"decisions": [{"type": "approve"}]}})
+    messages = client.threads.get_state(thread)["values"]["messages"]  # type: ignore[call-overload]
+    assert messages[-1]["content"].startswith("The outcome: Sent 'Hello' to alex.")
 
 
-def test_deepagent_plans_and_writes_files(tmp_path: Path, start: Start) -> None:
-    with serve(start, create(tmp_path, "deepagent")) as client:
-        thread = client.threads.create()["thread_id"]
-        client.runs.wait(thread, "deepagent", input=HELLO)
-        values = client.threads.get_state(thread)["values"]
-        assert [todo["status"] for todo in values["todos"]] == ["completed"]  # type: ignore[call-overload]
-        [file] = values["files"].values()  # type: ignore[call-overload]
-        assert "Hello" in str(file["content"])
+def test_deepagent_plans_and_writes_files(client: SyncLangGraphClient) -> None:
+    thread = client.threads.create()["thread_id"]
+    client.runs.wait(thread, "deepagent", input=HELLO)
+    values = client.threads.get_state(thread)["values"]
+    assert [todo["status"] for todo in values["todos"]] == ["completed"]  # type: ignore[call-overload]
+    [file] = values["files"].values()  # type: ignore[call-overload]
+    assert "Hello" in str(file["content"])
 
 
 def test_the_key_file_stays_out_of_version_control(tmp_path: Path) -> None:
-    project = create(tmp_path, "chat")
+    project = create(tmp_path / "made", "chat")
     assert (project / ".env").read_text() == (project / ".env.example").read_text()
     assert ".env" in (project / ".gitignore").read_text().splitlines()
     assert (project / "README.md").read_text().startswith("# made\n")
@@ -77,7 +93,7 @@ def test_the_key_file_stays_out_of_version_control(tmp_path: Path) -> None:
 
 def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
-    assert (create(tmp_path, "chat") / "chat.py").is_file()
+    assert (create(tmp_path / "made", "chat") / "chat.py").is_file()
 
 
 @pytest.mark.parametrize("occupied", ["directory", "file"])

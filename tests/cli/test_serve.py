@@ -11,6 +11,8 @@ import pytest
 from tests.cli.command import run
 from tests.cli.conftest import Start
 
+from waystation.app import _lock as lock_data_dir
+
 
 def test_it_serves_until_it_is_stopped(project: Path, start: Start) -> None:
     serve = start("serve", "--port", "0")
@@ -73,8 +75,9 @@ def test_a_data_directory_that_cannot_be_written(project: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_data_directory_in_use(project: Path, start: Start) -> None:
-    assert start("serve", "--port", "0").url
-    result = run("serve", "--port", "0", cwd=project)
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["migrate"]])
+def test_a_data_directory_in_use(project: Path, command: list[str]) -> None:
+    with lock_data_dir(project / ".waystation"):
+        result = run(*command, cwd=project)
     assert result.returncode == 1
     assert "in use by another server" in result.stderr

@@ -119,12 +119,12 @@ async def test_a_blocking_node_holds_up_nobody_else(driver: Driver, gate: Gate, 
 
 
 async def test_runs_created_right_behind_a_blocking_one_are_not_caught(driver: Driver, gate: Gate) -> None:
-    """The loop they were sent to looked healthy: it had just begun to block."""
+    """The loop they are sent to looks healthy: it has just begun to block."""
     await driver.start(await driver.thread(), "loop_blocker", gate.state)
+    await gate.reached()
     results = await asyncio.gather(*(driver.wait(None, "echo", {"x": "a"}) for _ in range(10)))
     assert all(result["x"] == "a!" for result in results)
     assert not gate.was_reached("left")
-    await gate.reached()
     gate.open()
     await gate.reached("left")
 

@@ -77,7 +77,7 @@ async def test_database_of_a_newer_version_is_refused(db: SqliteDatabase) -> Non
     upgrade(db)
     await db.write(lambda conn: conn.execute(text("UPDATE alembic_version SET version_num = '9999'")) and None)
 
-    with pytest.raises(ConfigError, match="revision 9999.*a newer one"):
+    with pytest.raises(ConfigError, match=r"revision 9999.*a newer one"):
         upgrade(db)
 
     assert await db.read(revision) == "9999"

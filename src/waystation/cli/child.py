@@ -33,8 +33,8 @@ def main() -> None:
     directories: tuple[str, ...] = ()
     try:
         config = configuration(config_path, {}, DEV_GRACE_S)
-        directories = config.dependencies
-        well = _load(config).line()
+        directories = _code_directories(config)
+        well = _load(config, directories).line()
         control.sendall(well)
         if control.recv(len(GO)) != GO:
             return
@@ -48,7 +48,14 @@ def main() -> None:
         sys.exit(1)
 
 
-def _load(config: Config) -> Verdict:
+def _code_directories(config: Config) -> tuple[str, ...]:
+    """The dependencies, and where the files of the graphs are."""
+    files = (spec.reference.rpartition(":")[0] for spec in config.graphs.values())
+    parents = ((config.project_dir / file).resolve().parent for file in files if "/" in file)
+    return (*config.dependencies, *(str(parent) for parent in parents))
+
+
+def _load(config: Config, directories: tuple[str, ...]) -> Verdict:
     """Load everything that can be loaded while another process serves. Raises GraphLoadError."""
     import waystation.app
     import waystation.cli.server  # noqa: F401
@@ -57,7 +64,7 @@ def _load(config: Config) -> Verdict:
     set_up_log(config)
     Graphs.load(config)
     return Verdict(
-        directories=config.dependencies,
+        directories=directories,
         graphs=tuple(config.graphs),
         data_dir=str(config.data_dir),
         mount_prefix=config.http.mount_prefix,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 __all__ = ["GO", "Verdict"]
 
@@ -36,9 +35,10 @@ class Verdict:
     @classmethod
     def of(cls, line: bytes) -> Verdict:
         """The inverse of `line`."""
-        fields: dict[str, Any] = json.loads(line)
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        fields = json.loads(line)
+        return cls(**{**fields, "directories": tuple(fields["directories"]), "graphs": tuple(fields["graphs"])})
 
     def roots(self, project_dir: Path) -> frozenset[Path]:
-        """The directories to watch for changes."""
-        return frozenset([project_dir, *(Path(directory) for directory in self.directories)])
+        """The directories to watch for changes, none of which is within another."""
+        every = {project_dir, *(Path(directory) for directory in self.directories)}
+        return frozenset(path for path in every if not any(parent in every for parent in path.parents))

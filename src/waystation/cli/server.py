@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 
 import uvicorn
@@ -15,12 +17,15 @@ from waystation.cli.listening import BACKLOG
 
 __all__ = ["run"]
 
+LEAVE_S = 1
+"""Seconds from the end of the shutdown to the end of the process: time for what libraries do at exit."""
+
 
 def run(app: Starlette, listener: socket.socket, grace_s: float, on_serving: Callable[[], None]) -> None:
     """Serve `app` on `listener` until SIGINT or SIGTERM, then give open requests `grace_s` seconds to finish.
 
-    `on_serving` is called once the application has started and connections are accepted. Raises what the application
-    raises at start-up.
+    The process has to end after that. `on_serving` is called once the application has started and connections are
+    accepted. Raises what the application raises at start-up.
     """
     startup = _Startup(app)
     config = uvicorn.Config(
@@ -60,6 +65,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.server.begin_shutdown()
         await super().shutdown(sockets)
+        # A node that never returns keeps a thread, which Python would wait for. Its run has been handed back.
+        last_resort = threading.Timer(LEAVE_S, os._exit, (0,))
+        last_resort.daemon = True
+        last_resort.start()
 
 
 class _Startup:

@@ -27,6 +27,9 @@ __all__ = ["supervise"]
 
 T = TypeVar("T")
 
+LONGEST_VERDICT = 1 << 20
+"""Bytes: an error with a deep traceback is far shorter."""
+
 STOP_S = 10
 """Seconds after which a server process that does not stop is killed. Above `DEV_GRACE_S` for requests and then for runs."""
 
@@ -37,8 +40,9 @@ def supervise(config_path: Path, host: str, port: int, settings: Mapping[str, st
         raise ConfigError(
             f"{config_path} does not exist. Name it with --config, or create a project: waystation new PATH"
         )
+    config_path = config_path.parent.resolve() / config_path.name
     listener = Listener(host, port)
-    asyncio.run(_Supervisor(config_path.absolute(), listener, {**os.environ, **settings}).run())
+    asyncio.run(_Supervisor(config_path, listener, {**os.environ, **settings}).run())
 
 
 class _Supervisor:
@@ -184,7 +188,7 @@ class _ServerProcess:
                 pass_fds=(listener.fileno(), theirs.fileno()),
                 env=dict(environ),
             )
-        return cls(process, *await asyncio.open_connection(sock=ours))
+        return cls(process, *await asyncio.open_connection(sock=ours, limit=LONGEST_VERDICT))
 
     @property
     def exit_code(self) -> int | None:

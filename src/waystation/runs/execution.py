@@ -66,7 +66,7 @@ class Execution:
         try:
             async with limit:
                 return await self._run_graph()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a graph may raise anything; `failed` logs it
             if limit.expired() and isinstance(error, TimeoutError):
                 return await self.timed_out()
             return await self.failed(error)

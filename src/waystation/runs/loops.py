@@ -18,11 +18,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
 from typing import Any
 
 import structlog
 import uvloop
+from langchain_core.runnables.config import var_child_runnable_config
 
 __all__ = ["RunnerLoops", "current_run"]
 
@@ -48,9 +48,6 @@ current_run: contextvars.ContextVar[str | None] = contextvars.ContextVar("curren
 
 Main = Callable[[], Coroutine[Any, Any, None]]
 
-NODE_FRAME = "arun_with_retry"
-"""The function of LangGraph that executes an asynchronous node; its local variable ``task`` knows the node's name."""
-
 
 class _RunnerLoop:
     """One loop on one thread."""
@@ -64,7 +61,9 @@ class _RunnerLoop:
         self.reported = False
         self.load = 0
         self._waiting: deque[tuple[str, Main]] = deque()
-        self._run_of: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
+        self._context_of: weakref.WeakKeyDictionary[asyncio.Task[Any], contextvars.Context] = (
+            weakref.WeakKeyDictionary()
+        )
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
         self.thread.start()
 
@@ -92,7 +91,8 @@ class _RunnerLoop:
         task = asyncio.current_task(self.loop)
         frame = sys._current_frames().get(self.thread.ident or 0)
         stack = "".join(traceback.format_stack(frame)[-STACK_LINES:]) if frame else ""
-        return self._run_of.get(task) if task else None, _node(frame), stack
+        context = self._context_of.get(task) if task else None
+        return (context.get(current_run), _node(context), stack) if context is not None else (None, None, stack)
 
     def _start(self) -> None:
         try:
@@ -110,10 +110,9 @@ class _RunnerLoop:
     def _create_task(
         self, loop: asyncio.AbstractEventLoop, coro: Any, context: contextvars.Context | None = None, **kwargs: Any
     ) -> asyncio.Task[Any]:
+        context = context if context is not None else contextvars.copy_context()
         task = asyncio.Task(coro, loop=loop, context=context, **kwargs)
-        run_id = context.get(current_run) if context is not None else current_run.get()
-        if run_id is not None:
-            self._run_of[task] = run_id
+        self._context_of[task] = context
         return task
 
     def _main(self) -> None:
@@ -185,10 +184,7 @@ class RunnerLoops:
                     )
 
 
-def _node(frame: FrameType | None) -> str | None:
-    """The innermost node that is being executed on the stack of `frame`."""
-    while frame is not None:
-        if frame.f_code.co_name == NODE_FRAME:
-            return getattr(frame.f_locals.get("task"), "name", None)
-        frame = frame.f_back
-    return None
+def _node(context: contextvars.Context) -> str | None:
+    """The node that a task is executing: LangGraph runs each in a context that holds its config."""
+    config = context.get(var_child_runnable_config) or {}
+    return (config.get("metadata") or {}).get("langgraph_node")

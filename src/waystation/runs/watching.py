@@ -94,7 +94,7 @@ async def joined(
             yield raw_frame("error", encode(RUN_NOT_FOUND))
             return
         after = _position(last_event_id) if run.kwargs.get("resumable") else None
-        seen = BEGINNING
+        seen = BEGINNING  # of what is stored; whatever arrives live is newer than anything the client can have seen
         if after is not None:
             while True:
                 stored = await server.db.read(event_queries.read_run, thread_id, run_id, max(after, seen), PAGE)
@@ -104,7 +104,6 @@ async def joined(
                     seen = stored[-1].position
                 if len(stored) < PAGE:
                     break
-            seen = max(seen, after)
         if run.settled_at is not None:
             return
         async for piece in live(server, access, subscription, run_id, wanted=wanted, after=seen):

@@ -87,7 +87,8 @@ class _OnDriver:
             else:
                 self._parameters.append((None, constants[name] if converter is None else converter(constants[name])))
         columns = list(getattr(statement, "selected_columns", ()) or getattr(statement, "exported_columns", ()))
-        row: Any = namedtuple("Row", [column.key for column in columns], rename=True)
+        keys = [column.key for column in columns]
+        row: Any = namedtuple("Row", keys, rename=True)  # type: ignore[misc]
         self._row = row._make
         self._results = [
             (index, processor)

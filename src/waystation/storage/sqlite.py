@@ -47,8 +47,11 @@ FOLD_BYTES = 16 * 1024 * 1024
 FOLD_PAUSE_S = 1
 """Pause between two folds."""
 
-FOLD_NOW_BYTES = 16 * FOLD_BYTES
-"""Size from which the writer stops and folds: under uninterrupted load the log would otherwise grow without end."""
+FOLD_REST_FRAMES = 500
+"""Pages that the writer folds itself, between two groups, so that the log starts over: some milliseconds."""
+
+IDLE_S = 3
+"""Without a commit for this long the log is folded and emptied."""
 
 
 @dataclass(slots=True)
@@ -81,6 +84,7 @@ class SqliteDatabase:
             raise ConfigError(f"cannot open the database file {path}: {error}") from error
         self._log_file = path.with_name(path.name + "-wal")
         self._fold_wanted = threading.Event()
+        self._fold_rest = False
         self._closing = threading.Event()
         self._folder = threading.Thread(target=self._fold_loop, name="waystation-folder", daemon=True)
         self._folder.start()
@@ -192,25 +196,40 @@ class SqliteDatabase:
 
     def _watch_log(self) -> None:
         """Have the write-ahead log folded back once it is long. On the writer's thread, after the callers were answered."""
-        try:
-            size = self._log_file.stat().st_size
-        except OSError:
-            return
-        if size > FOLD_NOW_BYTES:
-            self._writer_connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._writer_connection.rollback()
-        elif size > FOLD_BYTES:
+        if self._fold_rest:
+            self._fold_rest = False
+            _fold(self._writer_connection, "PASSIVE")
+        elif not self._fold_wanted.is_set() and self._log_size() > FOLD_BYTES:
             self._fold_wanted.set()
 
+    def _log_size(self) -> int:
+        try:
+            return self._log_file.stat().st_size
+        except OSError:
+            return 0
+
     def _fold_loop(self) -> None:
+        """Fold what is there beside the writer. Only when it comes close does the writer help: the log starts over once all
+        of it is folded, which under load happens at no other time."""
         with self._engine.connect() as connection:
-            while not self._closed:
-                self._fold_wanted.wait()
-                self._fold_wanted.clear()
-                if not self._closed:
-                    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
-                    connection.rollback()
+            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+            groups = self._groups
+            while not self._closing.is_set():
+                if self._fold_wanted.wait(IDLE_S):
+                    left = _fold(connection, "PASSIVE")
+                    self._fold_rest = left < FOLD_REST_FRAMES
                     self._closing.wait(FOLD_PAUSE_S)
+                    self._fold_wanted.clear()
+                elif groups == self._groups and self._log_size():
+                    _fold(connection, "TRUNCATE")
+                groups = self._groups
+
+
+def _fold(connection: Connection, mode: Literal["PASSIVE", "TRUNCATE"]) -> int:
+    """Copy the write-ahead log into the file; returns how many of its pages are left, because somebody reads or writes."""
+    raw: Any = connection.connection.dbapi_connection
+    _busy, pages, folded = raw.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    return int(pages - folded)
 
 
 def _run_alone(call: _Call, connection: Connection) -> None:

@@ -78,7 +78,7 @@ class Subscription:
         if self.overflowed:
             return
         self._given += len(event.data)
-        if self._given - self._taken > BACKLOG_BYTES and event.end is None:
+        if self._given - self._taken > self._bus.backlog_bytes and event.end is None:
             self.overflowed = True
         else:
             self._events.append(event)
@@ -123,7 +123,8 @@ class EndWaiter:
 class MemoryBus:
     """Publish and subscribe within this process, from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, backlog_bytes: int = BACKLOG_BYTES) -> None:
+        self.backlog_bytes = backlog_bytes
         self._by_thread: dict[str, tuple[Subscription, ...]] = {}
         self._waiters: dict[str, tuple[EndWaiter, ...]] = {}
         self._lock = threading.Lock()

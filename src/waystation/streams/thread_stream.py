@@ -57,9 +57,9 @@ async def thread_frames(
 ) -> AsyncIterator[bytes]:
     """Frames of a thread's stored events after `after`, then live ones, for as long as the client stays."""
     thread_id = subscription.thread_id
-    seen = BEGINNING if after is None else after
+    seen = BEGINNING  # of what is stored; whatever arrives live is newer than anything the client can have seen
     while after is not None:
-        stored = await server.db.read(queries.read_thread, thread_id, seen, PAGE)
+        stored = await server.db.read(queries.read_thread, thread_id, max(after, seen), PAGE)
         if pieces := [piece for event in stored for piece in _frames(event, modes)]:
             yield b"".join(pieces)
         if stored:

@@ -360,6 +360,11 @@ class RunSaver(Saver):
         """Wait until everything put so far is committed. Raises what the first failed put failed with."""
         await self._outbox.flush()
 
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        # A run's first read finds nothing, or values that are in memory; and its loop is not the one that serves clients.
+        await self._settle()
+        return self._tuple(await self._db.lookup(self._read, config))
+
     async def _settle(self) -> None:
         if self._outbox.pending:
             await self._outbox.flush()

@@ -76,13 +76,17 @@ class Values:
         if isinstance(value, _DeltaSnapshot):
             body = self.dump(value.value)
             return Body(body.kind | _SNAPSHOT, body.count, body.data)
-        messages = self._msgpack and _holds_messages(value)
-        type_, data = self._serde.dumps_typed(_flattened(value) if messages else value)
+        if self._msgpack and _holds_messages(value):
+            type_, data = self._serde.dumps_typed(_flattened(value))
+            if type_ == "msgpack":
+                _, count, start = _array_or_map(data)
+                return Body(_MESSAGES, count, data[start:])
+        type_, data = self._serde.dumps_typed(value)
         if type_ != "msgpack" or not self._msgpack:
             name = type_.encode()
             return Body(_TYPED, len(name), name + bytes(data))
         kind, count, start = _array_or_map(data)
-        return Body(_MESSAGES if messages else kind, count, data[start:])
+        return Body(kind, count, data[start:])
 
     def load(self, body: Body) -> Any:
         """A new object equal to the one that was dumped."""

@@ -1,0 +1,33 @@
+"""A server that the tests kill, with a journal of what its graphs did."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faults.journal import Journal
+from tests.processes import ServerProcess, running_server
+
+PROJECT = Path(__file__).parent / "project" / "langgraph.json"
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Journal:
+    return Journal(tmp_path_factory.mktemp("journal") / "journal.txt")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, journal: Journal) -> Iterator[ServerProcess]:
+    """One server for a module's kill points: each leaves it running, on the data of those before."""
+    environ = {"JOURNAL": str(journal.file), "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "0"}
+    with running_server(tmp_path_factory.mktemp("data"), config=PROJECT, environ=environ) as server:
+        yield server
+
+
+@pytest.fixture
+async def http(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        yield client
