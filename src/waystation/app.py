@@ -6,12 +6,9 @@ There is no module-level state: two applications can live in one process.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import structlog
@@ -23,7 +20,6 @@ from waystation import assistants
 from waystation.assistants.routes import router as assistant_routes
 from waystation.config import Config, announce
 from waystation.config.http import DEFAULT_CORS
-from waystation.errors import ConfigError
 from waystation.graphs import Graphs
 from waystation.http.application import application
 from waystation.http.router import Router
@@ -33,6 +29,7 @@ from waystation.runs.engine import Engine
 from waystation.runs.routes import router as run_routes
 from waystation.runs.worker import Worker
 from waystation.storage.checkpoints import Saver
+from waystation.storage.data_dir import DATABASE_FILE, lock_data_dir
 from waystation.storage.database import Database
 from waystation.storage.schema import upgrade
 from waystation.storage.sqlite import SqliteDatabase
@@ -48,12 +45,9 @@ from waystation.threads.routes import router as thread_routes
 from waystation.threads.state_routes import router as state_routes
 from waystation.timestamps import now_us
 
-__all__ = ["Server", "create_app"]
+__all__ = ["Server", "create_app", "load_project"]
 
 log = structlog.get_logger("waystation")
-
-DATABASE_FILE = "waystation.db"
-LOCK_FILE = "lock"
 
 
 @dataclass(slots=True)
@@ -93,11 +87,16 @@ class Server:
         self.lock.close()
 
 
-def build_server(config: Config) -> Server:
-    """Load the graphs, open the database and connect all parts. Raises ConfigError and GraphLoadError."""
+def load_project(config: Config) -> Graphs:
+    """Everything of a project that can be checked while another process serves it. Raises ConfigError for a setting that this
+    version refuses, GraphLoadError for a graph that does not load."""
     announce(config)
-    graphs = Graphs.load(config)
-    lock = _lock(config.data_dir)
+    return Graphs.load(config)
+
+
+def build_server(config: Config, graphs: Graphs) -> Server:
+    """Open the database and connect all parts. Raises ConfigError."""
+    lock = lock_data_dir(config.data_dir)
     try:
         db = SqliteDatabase(config.data_dir / DATABASE_FILE)
         upgrade(db)
@@ -112,9 +111,11 @@ def build_server(config: Config) -> Server:
     return Server(config, db, graphs, saver, store, bus, Publisher(bus, positions), worker, engine, lock, Metrics())
 
 
-def create_app(config: Config) -> Starlette:
-    """The ASGI application for `config`. Raises ConfigError and GraphLoadError for a project that cannot be served."""
-    server = build_server(config)
+def create_app(config: Config, graphs: Graphs | None = None) -> Starlette:
+    """The ASGI application for `config`, whose `load_project` may have been done already.
+
+    Raises ConfigError and GraphLoadError for a project that cannot be served."""
+    server = build_server(config, graphs if graphs is not None else load_project(config))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -151,27 +152,3 @@ def _routers(disabled: Container[str]) -> list[Router]:
         if family not in disabled:
             chosen += routers
     return chosen
-
-
-def _lock(data_dir: Path) -> IO[str]:
-    """Take the data directory for this process: two servers on one database would both execute its runs."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = open(data_dir / LOCK_FILE, "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the server lives
-    except OSError as error:
-        raise ConfigError(f"The data directory {data_dir} cannot be written: {error.strerror or error}.") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read().strip()
-        lock.close()
-        raise ConfigError(
-            f"The data directory {data_dir} is in use by another server (process {owner or 'unknown'}). "
-            "Stop it, or choose another directory with WAYSTATION_DATA_DIR."
-        ) from None
-    lock.seek(0)
-    lock.truncate()
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from langgraph.types import Command
 from sqlalchemy import Connection, text
-from tests.checkpoints.graphs import approval_graph, chat_graph, config, delta_graph, new_id
 
+from tests.checkpoints.graphs import approval_graph, chat_graph, config, delta_graph, new_id
 from waystation.errors import BadInput, Conflict
 from waystation.storage.checkpoints import (
     Saver,

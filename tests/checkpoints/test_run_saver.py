@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from sqlalchemy import Connection
-from tests.checkpoints.graphs import chat_graph, config, log_graph, new_id
 
+from tests.checkpoints.graphs import chat_graph, config, log_graph, new_id
 from waystation.errors import Conflict
 from waystation.storage.checkpoints import Saver
 from waystation.storage.schema import upgrade

@@ -13,8 +13,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
-from tests.checkpoints.graphs import approval_graph, chat_graph, config, delta_graph, log_graph, new_id
 
+from tests.checkpoints.graphs import approval_graph, chat_graph, config, delta_graph, log_graph, new_id
 from waystation.storage.checkpoints import Saver, newest_checkpoint_id
 from waystation.storage.sqlite import SqliteDatabase
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
 from tests.cli.command import Command, write_project
 
 Start = Callable[..., Command]

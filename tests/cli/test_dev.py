@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from langgraph_sdk import get_sync_client
+
 from tests.cli.command import Command, run, write_graph
 from tests.cli.conftest import Start
 from tests.processes import free_port

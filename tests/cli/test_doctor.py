@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.cli.command import run
 from tests.cli.test_schema_state import make_database, make_newer
 from tests.processes import free_port
-
 from waystation.cli.doctor import examine
 
 Examination = Callable[..., dict[str, Any]]

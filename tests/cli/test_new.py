@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
-from tests.cli.command import Command, run
 
+from tests.cli.command import Command, run
 from waystation.cli.new import create_project
 
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}

@@ -8,8 +8,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.cli.command import run
 
+from tests.cli.command import run
 from waystation.storage.schema import upgrade
 from waystation.storage.sqlite import SqliteDatabase
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.cli.command import run
 from tests.cli.conftest import Start
-
-from waystation.app import _lock as lock_data_dir
+from waystation.storage.data_dir import lock_data_dir
 
 
 def test_it_serves_until_it_is_stopped(project: Path, start: Start) -> None:

@@ -17,7 +17,6 @@ from langgraph.types import Command
 from langgraph_sdk import get_client, get_sync_client
 from typing_extensions import TypedDict
 
-
 Remote = Callable[[str], RemoteGraph]
 
 
@@ -53,7 +52,7 @@ def test_one_stream_mode(remote: Remote) -> None:
 
 async def test_several_stream_modes(remote: Remote) -> None:
     chunks = [chunk async for chunk in remote("echo").astream({"x": "a"}, stream_mode=["values", "updates"])]
-    told = [(chunk[0], chunk[1]) for chunk in chunks]
+    told: list[Any] = [tuple(chunk)[:2] for chunk in chunks]
     assert told == [
         ("values", {"x": "a", "log": []}),
         ("updates", {"echo": {"x": "a!", "n": 1}}),
@@ -74,7 +73,7 @@ def test_custom_events(remote: Remote) -> None:
 
 def test_subgraphs(remote: Remote) -> None:
     chunks: list[Any] = list(remote("nested").stream({"x": "a"}, stream_mode="updates", subgraphs=True))
-    assert [(len(namespace), list(update)[0]) for namespace, update in chunks] == [
+    assert [(len(namespace), next(iter(update))) for namespace, update in chunks] == [
         (0, "before"),
         (1, "one"),
         (1, "two"),

@@ -74,9 +74,7 @@ async def test_stateless(client: Any) -> None:
 
 
 async def test_batch(client: Any) -> None:
-    payloads = [
-        {"assistant_id": "echo", "input": {"x": str(number)}, "on_completion": "keep"} for number in range(3)
-    ]
+    payloads = [{"assistant_id": "echo", "input": {"x": str(number)}, "on_completion": "keep"} for number in range(3)]
     runs = await client.runs.create_batch(payloads)
     results = [await client.runs.join(run["thread_id"], run["run_id"]) for run in runs]
     assert [values["x"] for values in results] == ["0!", "1!", "2!"]
@@ -179,7 +177,7 @@ async def test_goto(client: Any, thread_id: str) -> None:
 async def test_durability_exit_writes_one_checkpoint(client: Any, thread_id: str) -> None:
     await client.runs.wait(thread_id, "nested", input={"x": "a"}, durability="exit")
     assert len(await client.threads.get_history(thread_id)) == 1
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="checkpoint_during"):
         await client.runs.wait(thread_id, "nested", input={"x": "a"}, checkpoint_during=False)
     assert len(await client.threads.get_history(thread_id)) == 2
 

@@ -82,7 +82,7 @@ async def test_subgraphs(client: Any, thread_id: str) -> None:
     parts = await streamed(client, thread_id, "nested", {"x": "a"}, ["updates", "values"], stream_subgraphs=True)
     inner = {part.event.split(":")[0] for part in parts if "|" in part.event}
     assert inner == {"updates|sub", "values|sub"}
-    assert [list(part.data)[0] for part in parts if part.event.startswith("updates")] == [
+    assert [next(iter(part.data)) for part in parts if part.event.startswith("updates")] == [
         "before",
         "one",
         "two",

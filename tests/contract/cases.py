@@ -179,7 +179,11 @@ CASES: dict[str, list[Case]] = {
         Case({"thread_ids": ["$thread_id"], "strategy": "keep_latest"}),
     ],
     "GET /threads/{thread_id}/storage": [Case()],
-    "GET /threads/{thread_id}/state": [Case(), Case(query={"subgraphs": "true"}), Case(path={"thread_id": "$fresh_thread_id"})],
+    "GET /threads/{thread_id}/state": [
+        Case(),
+        Case(query={"subgraphs": "true"}),
+        Case(path={"thread_id": "$fresh_thread_id"}),
+    ],
     "POST /threads/{thread_id}/state": [
         Case({"values": {"x": "edited"}}),
         Case({"values": None, "as_node": "echo"}),
@@ -230,7 +234,11 @@ CASES: dict[str, list[Case]] = {
         Case({"status": "running"}, query={"action": "rollback"}, status=204, world="busy"),
     ],
     "POST /runs/wait": [Case({**RUN, **WATCHED, "on_completion": "keep"}), Case(COMMAND)],
-    "POST /runs": [Case({**RUN, "on_completion": "keep"}), Case(COMMAND), Case({"assistant_id": "echo", "context": {}})],
+    "POST /runs": [
+        Case({**RUN, "on_completion": "keep"}),
+        Case(COMMAND),
+        Case({"assistant_id": "echo", "context": {}}),
+    ],
     "POST /runs/batch": [Case([{**RUN, "on_completion": "keep"}, COMMAND])],
     "PUT /store/items": [
         Case({"namespace": ["a"], "key": "k", "value": {}}, status=204),

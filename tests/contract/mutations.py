@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any
 
 from tests.contract.contract import problems, resolve
@@ -15,6 +16,14 @@ Path = tuple[str | int, ...]
 
 WRONG_TYPES: list[Any] = [7, 1.5, True, "text", [], [7], {}, {"k": 1}, "2026-01-01"]
 """One of each JSON type; what a property's schema allows is left out."""
+
+
+def _nested(depth: int) -> Any:
+    value: Any = {}
+    for _ in range(depth // 2):
+        value = {"a": [value]}
+    return value
+
 
 HOSTILE: list[Any] = [
     "\x00",
@@ -30,6 +39,8 @@ HOSTILE: list[Any] = [
     10**400,
     1e308,
     {"\x00": "\ud800"},
+    _nested(150),
+    {f"k{number}": number for number in range(2000)},
     {"$where": 1, "": {"": None}, "a.b": [[]], "'": {'"': "\\"}},
     [None, [], {}, "\x00"],
     None,
@@ -38,6 +49,7 @@ HOSTILE: list[Any] = [
     [""] * 50,
 ]
 """Values that servers choke on. They may be taken or refused, but nothing may break."""
+
 
 def bad_bodies(schema: Any, valid: Any) -> Iterator[tuple[str, Any]]:
     """Where and how a body is wrong: each property in turn of a wrong type, out of range, misspelt or missing."""
@@ -126,7 +138,7 @@ def _replaced(valid: Any, schema: Any, path: Path, value: Any) -> Any:
         return deepcopy(value)
     body = deepcopy(valid)
     here, plain = body, resolve(schema)
-    for step, following in zip(path, path[1:], strict=False):
+    for step, following in pairwise(path):
         inner = _inner(plain, step, following)
         present = here[step] if (step in here if isinstance(step, str) else len(here) > step) else None
         if not isinstance(present, list if isinstance(following, int) else dict):

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+
 from tests.contract.cases import CASES, Case, World, filled, make_world
 from tests.contract.conftest import MAX_BODY_BYTES
 from tests.contract.contract import OPERATIONS, Operation, operation
@@ -25,7 +26,8 @@ WITH_QUERY = [
     (name, parameter["name"])
     for name, each in OPERATIONS.items()
     for parameter in each.parameters
-    if parameter["in"] == "query" and {parameter["schema"].get("type")} & {"integer", "boolean"} | set(parameter["schema"]) & {"enum"}
+    if parameter["in"] == "query"
+    and {parameter["schema"].get("type")} & {"integer", "boolean"} | set(parameter["schema"]) & {"enum"}
 ]
 
 EXECUTED_AT_ONCE = {"POST /runs", "POST /runs/stream", "POST /runs/batch", "POST /threads/{thread_id}/runs/stream"}
@@ -150,7 +152,5 @@ def _send_body(http: httpx.Client, each: Operation, world: World, content: bytes
     return http.request(each.method, path, params=filled(case.query, world) or None, content=content)
 
 
-def _send_to(
-    http: httpx.Client, each: Operation, case: Case, world: World, path: dict[str, str]
-) -> httpx.Response:
+def _send_to(http: httpx.Client, each: Operation, case: Case, world: World, path: dict[str, str]) -> httpx.Response:
     return send(http, each, Case(case.body, case.query, path, case.headers), world)

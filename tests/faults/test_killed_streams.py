@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from tests.processes import ServerProcess
 
 TOKENS = 60
 TEXT = " ".join(f"w{number}" for number in range(TOKENS))
-BODY = {
+BODY: dict[str, Any] = {
     "assistant_id": "talking",
     "input": {"messages": [{"role": "user", "content": str(TOKENS)}]},
     "stream_mode": ["messages-tuple", "values"],
@@ -89,7 +90,7 @@ async def test_every_event_arrives_exactly_once(
     attempts = [number for number, event in enumerate(follower.events) if event.name == "metadata"]
     assert [follower.events[number].data["attempt"] for number in attempts] == list(range(1, len(attempts) + 1))
     assert text_of(follower.events[attempts[-1] :]) == TEXT
-    for start, end in zip(attempts, attempts[1:], strict=False):
+    for start, end in pairwise(attempts):
         assert TEXT.startswith(text_of(follower.events[start:end]))
     assert (await http.get(f"/threads/{thread_id}")).json()["status"] == "idle"
 
@@ -138,7 +139,9 @@ async def test_official_client_rides_out_an_orderly_restart(server: ServerProces
         assert restarting is not None
         await restarting
         assert exit_codes == [0]
-        replayed = [part async for part in client.runs.join_stream(thread_id, parts[0].data["run_id"], last_event_id="-1")]
+        replayed = [
+            part async for part in client.runs.join_stream(thread_id, parts[0].data["run_id"], last_event_id="-1")
+        ]
         assert replayed == parts
         state = await client.threads.get_state(thread_id)
         assert isinstance(state["values"], dict)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.faults.kill_points import EVERY_KILL_POINT, kill_after, kill_and_restart
+from tests.faults.kill_points import EVERY_KILL_POINT, kill_after
 from tests.processes import ServerProcess
 
 BURST_S = 1.0
@@ -51,7 +51,9 @@ class Acknowledged:
     async def put_item(self) -> None:
         number = next(self._numbers)
         key = f"k{number % 50}"
-        await self.send("PUT", "/store/items", {"namespace": [self.space], "key": f"{key}-{number}", "value": {"n": number}})
+        await self.send(
+            "PUT", "/store/items", {"namespace": [self.space], "key": f"{key}-{number}", "value": {"n": number}}
+        )
         self.items[f"{key}-{number}"] = number
 
     async def overwrite_item(self, key: str) -> None:
@@ -108,7 +110,9 @@ async def test_nothing_acknowledged_is_missing(kill_point: int, server: ServerPr
     for thread_id in told.deleted:
         assert (await http.get(f"/threads/{thread_id}")).status_code == 404
     body = {"namespace_prefix": [told.space], "limit": 100_000}
-    items = {item["key"]: item["value"]["n"] for item in (await http.post("/store/items/search", json=body)).json()["items"]}
+    items = {
+        item["key"]: item["value"]["n"] for item in (await http.post("/store/items/search", json=body)).json()["items"]
+    }
     for key, number in told.items.items():
         assert items[key] >= number  # the last overwriting may have been stored and not acknowledged
         assert key.startswith("own") or items[key] == number
@@ -136,4 +140,3 @@ async def test_killed_while_it_starts_for_the_first_time(server: ServerProcess) 
             assert len((await http.post("/assistants/search", json={"limit": 100})).json()) > 1
     finally:
         fresh.kill()
-

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
+
 from tests.conftest import connected, served
 from tests.driver import Driver, eventually
 from tests.gate import Gate

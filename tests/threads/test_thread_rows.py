@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 from langgraph_sdk.client import LangGraphClient
+
 from tests.conftest import connected, served
 
 

@@ -150,7 +150,7 @@ def check_data_dir(directory: Path) -> Iterator[Finding]:
 
 def check_database(directory: Path) -> Iterator[Finding]:
     """Whether the database file is sound and of a schema that this version knows. Reads it only."""
-    from waystation.app import DATABASE_FILE
+    from waystation.storage.data_dir import DATABASE_FILE
     from waystation.storage.schema import HEAD
 
     file = directory / DATABASE_FILE

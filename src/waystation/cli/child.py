@@ -20,6 +20,7 @@ from waystation.errors import WaystationError
 
 if TYPE_CHECKING:
     from waystation.config import Config
+    from waystation.graphs import Graphs
 
 __all__ = ["main"]
 
@@ -34,12 +35,14 @@ def main() -> None:
     try:
         config = configuration(config_path, {}, DEV_GRACE_S)
         directories = _code_directories(config)
-        well = _load(config, directories).line()
+        set_up_log(config)
+        graphs = _load(config)
+        well = _verdict(config, directories).line()
         control.sendall(well)
         if control.recv(len(GO)) != GO:
             return
         threading.Thread(target=_leave_with_the_supervisor, args=(control,), daemon=True).start()
-        serve_project(config, socket.socket(fileno=listener), lambda: control.sendall(well))
+        serve_project(config, socket.socket(fileno=listener), lambda: control.sendall(well), graphs)
     except WaystationError as error:
         control.sendall(Verdict(error.message, directories).line())
         sys.exit(1)
@@ -55,14 +58,15 @@ def _code_directories(config: Config) -> tuple[str, ...]:
     return (*config.dependencies, *(str(parent) for parent in parents))
 
 
-def _load(config: Config, directories: tuple[str, ...]) -> Verdict:
-    """Load everything that can be loaded while another process serves. Raises GraphLoadError."""
-    import waystation.app
+def _load(config: Config) -> Graphs:
+    """Load everything that can be loaded while another process serves. Raises ConfigError and GraphLoadError."""
     import waystation.cli.server  # noqa: F401
-    from waystation.graphs import Graphs
+    from waystation.app import load_project
 
-    set_up_log(config)
-    Graphs.load(config)
+    return load_project(config)
+
+
+def _verdict(config: Config, directories: tuple[str, ...]) -> Verdict:
     return Verdict(
         directories=directories,
         graphs=tuple(config.graphs),

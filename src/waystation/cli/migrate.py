@@ -14,12 +14,12 @@ __all__ = ["migrate_database"]
 
 def migrate_database(config_path: Path) -> None:
     """Create or upgrade the tables of the project's database. Raises ConfigError when that cannot be."""
-    from waystation.app import DATABASE_FILE, _lock
+    from waystation.storage.data_dir import DATABASE_FILE, lock_data_dir
     from waystation.storage.schema import HEAD, upgrade
     from waystation.storage.sqlite import SqliteDatabase
 
     config = configuration(config_path, {})
-    with _lock(config.data_dir):
+    with lock_data_dir(config.data_dir):
         db = SqliteDatabase(config.data_dir / DATABASE_FILE)
         try:
             upgrade(db)

@@ -14,6 +14,7 @@ from waystation.cli.listening import Listener
 
 if TYPE_CHECKING:
     from waystation.config import Config
+    from waystation.graphs import Graphs
 
 __all__ = ["DEV_GRACE_S", "configuration", "serve_here", "serve_project", "set_up_log"]
 
@@ -49,9 +50,11 @@ def set_up_log(config: Config) -> None:
     configure_logs(config.log_level, json=config.log_json, color=config.log_color)
 
 
-def serve_project(config: Config, listener: socket.socket, on_serving: Callable[[], None]) -> None:
-    """Serve `config` on `listener` until a signal. Raises ConfigError and GraphLoadError."""
+def serve_project(
+    config: Config, listener: socket.socket, on_serving: Callable[[], None], graphs: Graphs | None = None
+) -> None:
+    """Serve `config` on `listener` until a signal; `graphs` if they are loaded already. Raises ConfigError, GraphLoadError."""
     from waystation.app import create_app
     from waystation.cli.server import run
 
-    run(create_app(config), listener, config.shutdown_grace_s, on_serving)
+    run(create_app(config, graphs), listener, config.shutdown_grace_s, on_serving)

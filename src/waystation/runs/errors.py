@@ -48,5 +48,7 @@ class JobTimeout(Exception):
 def sanitise(error: BaseException) -> dict[str, str]:
     """`error` as ``{"error": class name, "message": text}``. Only well-known classes and their subclasses keep their text:
     the message of any other may hold anything, e.g. a connection string."""
-    shown = isinstance(error, (*_SHOWN, UserInterrupt, UserRollback, JobTimeout)) or type(error).__module__.startswith("langgraph.")
+    shown = isinstance(error, (*_SHOWN, UserInterrupt, UserRollback, JobTimeout)) or type(error).__module__.startswith(
+        "langgraph."
+    )
     return {"error": type(error).__name__, "message": str(error) if shown else GENERIC_MESSAGE}

@@ -148,7 +148,9 @@ def create(
     active = queries.active_runs(conn, thread_id) if thread is not None else []
     in_the_way = [run for run in active if run.status != "interrupted"]
     if in_the_way and order.multitask_strategy == "reject":
-        raise Conflict(f"Thread {thread_id} has a run in flight ({in_the_way[0].run_id}); this run may not wait for it.")
+        raise Conflict(
+            f"Thread {thread_id} has a run in flight ({in_the_way[0].run_id}); this run may not wait for it."
+        )
     stopped, gone = _clear_the_way(conn, run_id, in_the_way, order, now) if in_the_way else ([], [])
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)

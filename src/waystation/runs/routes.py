@@ -137,14 +137,18 @@ async def _result(
         return StreamResponse(body, {**JSON, **headers}, on_disconnect, resources.pop_all())
 
 
-@router.post("/threads/{thread_id}/runs/stream", **operation("Run and stream its events", RunCreateStateful, streams=True))
+@router.post(
+    "/threads/{thread_id}/runs/stream", **operation("Run and stream its events", RunCreateStateful, streams=True)
+)
 async def stream_run(request: Request, thread_id: str) -> Response:
     body = await read_body(request, RunCreateStateful)
     order = _order(request, body, require_uuid(thread_id, "thread_id"))
     return await _create_and_stream(request, order, body, threaded=True)
 
 
-@router.post("/runs/stream", **operation("Run on a thread of its own and stream its events", RunCreateStateless, streams=True))
+@router.post(
+    "/runs/stream", **operation("Run on a thread of its own and stream its events", RunCreateStateless, streams=True)
+)
 async def stream_stateless_run(request: Request) -> Response:
     body = await read_body(request, RunCreateStateless)
     return await _create_and_stream(request, _order(request, body, None), body, threaded=False)

@@ -27,6 +27,10 @@ FEW = 2000
 """So many threads may be read and sorted for one page; beyond, walking an index in order is faster."""
 
 
+MOST_LABELS = 20
+"""So many labels are looked up; SQLite refuses statements with a thousand conditions, and the rest is checked row by row."""
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadSource:
     """What to select thread ids from. Conditions on `threads` may be added in any case."""
@@ -63,6 +67,8 @@ def thread_source(
     if conn.dialect.name != "sqlite":
         return _threads(contains(threads.c.metadata, needle))
     labels, sufficient = labels_of(decode(needle))
+    sufficient = sufficient and len(labels) <= MOST_LABELS
+    del labels[MOST_LABELS:]
     exact = () if sufficient else (contains(threads.c.metadata, needle),)
     if not labels or given_ids:
         return _threads(*(_carries(threads, label) for label in labels), *exact)

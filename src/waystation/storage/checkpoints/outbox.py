@@ -97,7 +97,9 @@ class Outbox:
     def pending(self) -> bool:
         """Whether something is not committed yet, or has failed."""
         last = self._last
-        return self._error is not None or (last is not None and (last.future is None or not last.future.done()))
+        if self._error is not None or last is None:
+            return self._error is not None
+        return last.future is None or not last.future.done() or last.future.exception() is not None
 
     async def flush(self) -> None:
         """Wait until everything taken over is committed. Raises what the first failed write failed with."""
@@ -130,6 +132,9 @@ class Outbox:
                 self._error = self._error or error
 
     def _require_no_error(self) -> None:
+        last = self._last.future if self._last is not None else None
+        if last is not None and last.done():
+            self._settled(last)  # its callbacks may be about to run
         if self._error is not None:
             raise self._error
 

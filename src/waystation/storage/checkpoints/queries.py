@@ -68,6 +68,8 @@ _INSERT_WRITES = InsertSql("checkpoint_writes", "thread_key, ns, checkpoint_id, 
 
 _VALUE = Sql("SELECT base, data FROM checkpoint_values WHERE thread_key = ? AND ns = ? AND channel = ? AND version = ?")
 
+_HAS_VALUE = Sql("SELECT 1 FROM checkpoint_values WHERE thread_key = ? AND ns = ? AND channel = ? AND version = ?")
+
 _PATH = Sql(
     "WITH RECURSIVE path (depth, version, base, data) AS ("
     " SELECT 0, version, base, data FROM checkpoint_values"
@@ -76,10 +78,6 @@ _PATH = Sql(
     " SELECT path.depth + 1, below.version, below.base, below.data FROM path JOIN checkpoint_values AS below"
     " ON below.thread_key = ? AND below.ns = ? AND below.channel = ? AND below.version = path.base"
     ") SELECT version, data FROM path ORDER BY depth DESC"
-)
-
-_WRITES = Sql(
-    "INSERT INTO checkpoint_writes (thread_key, ns, checkpoint_id, run_key, count, data) VALUES (?, ?, ?, ?, ?, ?)"
 )
 
 _WRITES = Sql("SELECT data FROM checkpoint_writes WHERE thread_key = ? AND ns = ? AND checkpoint_id = ? ORDER BY id")
@@ -218,7 +216,7 @@ def _with_bases(conn: Connection, values: Sequence[_PlacedValue], compression: C
     rows, here = [], set()
     for key, row, value in values:
         base, data, place = value.base, value.data, (key, row.ns, value.channel)
-        if base is not None and (*place, base) not in here and not _VALUE.row(conn, *place, base):
+        if base is not None and (*place, base) not in here and not _HAS_VALUE.row(conn, *place, base):
             base, data = None, full_copy(value.body, compression)
         rows.append((*place, value.key, base, row.run_key, data))
         here.add((*place, value.key))

@@ -236,6 +236,14 @@ class Saver(BaseCheckpointSaver[int]):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         self._change_blocking(maintenance.prune, thread_ids=thread_ids, strategy=strategy)
 
+    async def _change(self, change: Callable[..., None], **arguments: Any) -> None:
+        await self._settle()
+        await self._db.write(change, **arguments)
+
+    def _change_blocking(self, change: Callable[..., None], **arguments: Any) -> None:
+        self._settle_blocking()
+        self._db.write_blocking(change, **arguments)
+
     # --- how a run's saver differs
 
     async def _settle(self) -> None:
@@ -254,16 +262,6 @@ class Saver(BaseCheckpointSaver[int]):
         """The key of the run that writes, and its row unless that is on its way already."""
         row = self._run_row(thread_id, *self.serde.dumps_typed(shared), run_id)
         return row.key, [row]
-
-    # --- deleting and copying, with what is put still on its way
-
-    async def _change(self, change: Callable[..., None], **arguments: Any) -> None:
-        await self._settle()
-        await self._db.write(change, **arguments)
-
-    def _change_blocking(self, change: Callable[..., None], **arguments: Any) -> None:
-        self._settle_blocking()
-        self._db.write_blocking(change, **arguments)
 
     # --- rows
 
@@ -314,7 +312,7 @@ class Saver(BaseCheckpointSaver[int]):
         data = pack_writes(writes, task_id, task_path, self.serde, self._compression)
         return [*rows, WritesRow(thread_id, ns, str(checkpoint_id), run_key, len(writes), data)]
 
-    # --- reads, on a reader's thread
+    # --- reads, on whichever thread the database chooses
 
     def _read(self, conn: Connection, config: RunnableConfig) -> ReadCheckpoint | None:
         return reading.read_checkpoint(conn, *_address(config), self._tips, self._compression)
@@ -359,11 +357,6 @@ class RunSaver(Saver):
     async def flush(self) -> None:
         """Wait until everything put so far is committed. Raises what the first failed put failed with."""
         await self._outbox.flush()
-
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        # A run's first read finds nothing, or values that are in memory; and its loop is not the one that serves clients.
-        await self._settle()
-        return self._tuple(await self._db.lookup(self._read, config))
 
     async def _settle(self) -> None:
         if self._outbox.pending:
@@ -410,7 +403,7 @@ def _selections(
     if thread_id is not None and ns is not None:
         places = [(str(thread_id), ns)]
     else:
-        places = queries.list_namespaces(conn, thread_id)
+        places = queries.list_namespaces(conn, None if thread_id is None else str(thread_id))
     older_than = before["configurable"].get("checkpoint_id") if before else None
     wanted_id = configurable.get("checkpoint_id")
     return [Selection(*place, wanted_id, older_than, filter or {}) for place in places]

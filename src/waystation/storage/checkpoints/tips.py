@@ -38,11 +38,6 @@ class Tips:
                 return tip
         return self._beyond.newest(channel) if self._beyond else None
 
-    def find(self, channel: Channel, version: int) -> Tip | None:
-        """The tip of just this version."""
-        tip = self.newest(channel)
-        return tip if tip is not None and tip.version == version else None
-
     def keep(self, channel: Channel, tip: Tip) -> None:
         """Remember it, if that saves more than it costs."""
         if len(tip.body.data) < SMALL or not is_own_version(tip.version):

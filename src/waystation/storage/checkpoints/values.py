@@ -5,7 +5,7 @@ LangGraph's `JsonPlusSerializer` does the work; three things are done on top:
 * the head of an array or map, which holds its length, is kept apart, so that a list that grew begins with the very bytes
   of the list before;
 * a list of LangChain messages is written as their classes and fields, and read back without validating again what was
-  valid when it was written: a list of 2,000 messages takes 3 ms each way instead of 15 and 40;
+  valid when it was written: 2,000 messages take 1 ms to write and 4 ms to read instead of 15 and 40;
 * the value of a `DeltaChannel` snapshot is written like any other value, with a mark.
 
 Nothing is remembered between calls and nothing assumed about objects that have been seen before: a node may change a
@@ -54,7 +54,10 @@ _set_private = BaseModel.__dict__["__pydantic_private__"].__set__
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Without garbage collection, which would look through all the new objects again and again, and find no garbage."""
+    """Without garbage collection, which would look through all the new objects again and again, and find no garbage.
+
+    It is off for the whole process, for the few milliseconds that the largest values take.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
