@@ -74,7 +74,9 @@ class Server:
         self._sweeper = asyncio.create_task(sweep_regularly(self.store), name="waystation-store-sweeper")
 
     def begin_shutdown(self) -> None:
-        """End the open streams, which would never end by themselves. Clients reconnect to the next process."""
+        """Take no more runs, and end the open streams, which would never end by themselves. Clients reconnect to the next
+        process."""
+        self.worker.stop_claiming()
         self.bus.close()
 
     async def close(self) -> None:

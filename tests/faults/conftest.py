@@ -7,21 +7,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.faults.journal import Journal
 from tests.processes import ServerProcess, running_server
 
 PROJECT = Path(__file__).parent / "project" / "langgraph.json"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Journal:
     return Journal(tmp_path_factory.mktemp("journal") / "journal.txt")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory, journal: Journal) -> Iterator[ServerProcess]:
-    """One server for a module's kill points: each leaves it running, on the data of those before."""
+    """One server for all tests: each leaves it running, on the data of those before."""
     environ = {"JOURNAL": str(journal.file), "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "0"}
     with running_server(tmp_path_factory.mktemp("data"), config=PROJECT, environ=environ) as server:
         yield server

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import httpx
-
+import pytest
 from tests.faults.journal import Journal, assert_repeated_only
 from tests.faults.kill_points import EVERY_KILL_POINT, kill_after, kill_and_restart
 from tests.faults.project.graphs import ALL_STEPS, STEP_S
@@ -46,6 +46,7 @@ async def test_run_resumes_from_its_last_checkpoint(
     assert [state["metadata"]["step"] for state in history] == list(range(len(ALL_STEPS), -2, -1))
 
 
+@pytest.mark.nightly
 async def test_killed_again_while_it_recovers(server: ServerProcess, http: httpx.AsyncClient) -> None:
     thread_id, run_id = await started(http, "journaled")
     for _ in range(2):

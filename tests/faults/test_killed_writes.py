@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
 import httpx
-
 from tests.faults.kill_points import EVERY_KILL_POINT, kill_after
 from tests.processes import ServerProcess
 
 BURST_S = 1.0
+START_S = 1.5
+"""About what a server needs to set up its database and answer."""
 WRITERS = 4
 """Concurrent clients of each kind of write."""
 
@@ -50,11 +52,9 @@ class Acknowledged:
 
     async def put_item(self) -> None:
         number = next(self._numbers)
-        key = f"k{number % 50}"
-        await self.send(
-            "PUT", "/store/items", {"namespace": [self.space], "key": f"{key}-{number}", "value": {"n": number}}
-        )
-        self.items[f"{key}-{number}"] = number
+        key = f"new{number}"
+        await self.send("PUT", "/store/items", {"namespace": [self.space], "key": key, "value": {"n": number}})
+        self.items[key] = number
 
     async def overwrite_item(self, key: str) -> None:
         number = next(self._numbers)
@@ -81,9 +81,9 @@ class Acknowledged:
                 self.create_thread,
                 self.delete_thread,
                 self.put_item,
-                lambda key=f"own{writer}": self.overwrite_item(key),  # type: ignore[misc]
-                lambda id=thread["thread_id"]: self.update_state(id),  # type: ignore[misc]
-                lambda id=assistant["assistant_id"]: self.patch_assistant(id),  # type: ignore[misc]
+                partial(self.overwrite_item, f"own{writer}"),
+                partial(self.update_state, thread["thread_id"]),
+                partial(self.patch_assistant, assistant["assistant_id"]),
             ]
         return found
 
@@ -129,9 +129,9 @@ async def test_nothing_acknowledged_is_missing(kill_point: int, server: ServerPr
 
 async def test_killed_while_it_starts_for_the_first_time(server: ServerProcess) -> None:
     fresh = ServerProcess(server.data_dir / "fresh")
-    for delay_s in (0.3, 0.6, 0.9, 1.2):
+    for kill_point in range(3):
         fresh.launch()
-        await asyncio.sleep(delay_s)
+        await asyncio.sleep(kill_after(kill_point, START_S))
         await asyncio.to_thread(fresh.kill)
     await asyncio.to_thread(fresh.start)
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.driver import Driver, eventually
 from tests.gate import Gate
 from tests.live import LiveServer
@@ -72,7 +71,7 @@ async def test_a_stateless_run_is_cancelled_and_gone(driver: Driver, gate: Gate,
 
     async def look() -> bool:
         found = await driver.http.post("/threads/search", json={"metadata": {"mark": gate.state["gate"]}})
-        return found.json() == []
+        return bool(found.json() == [])
 
     await eventually(look, "the thread vanishing")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.driver import Driver, eventually
 from tests.gate import Gate
 
@@ -38,7 +37,7 @@ async def test_a_step_is_stored_while_the_run_goes_on(driver: Driver, gate: Gate
     await gate.reached()
 
     async def look() -> bool:
-        return (await driver.state(thread))["values"].get("log") == ["first"]
+        return bool((await driver.state(thread))["values"].get("log") == ["first"])
 
     await eventually(look, "the checkpoint")
 

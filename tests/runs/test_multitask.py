@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-
 from tests.driver import Driver
 from tests.gate import Gate
 from tests.sse import names
@@ -202,11 +200,3 @@ async def test_strategies_do_not_reach_other_threads(driver: Driver, gate: Gate)
     thread, runs = await occupied(driver, gate, queued=0)
     await driver.wait(await driver.thread(), "echo", {"x": "a"}, multitask_strategy="rollback")
     assert (await by_id(driver, thread))[runs[0]] == "running"
-
-
-def test_the_default_is_enqueue() -> None:
-    from waystation.runs.models import RunCreateStateful
-    from waystation.runs.order import order_from
-
-    fields: dict[str, Any] = {"assistant_id": "echo"}
-    assert order_from(RunCreateStateful(**fields), None, {}, None).multitask_strategy == "enqueue"

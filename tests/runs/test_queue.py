@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
-
 from tests.conftest import connected, served
 from tests.driver import Driver, eventually
 from tests.gate import Gate
+
+from waystation.auth.access import EVERYTHING
+from waystation.runs.models import RunCreateStateful
+from waystation.runs.order import order_from
 
 THREADS = 10
 RUNS = 200
@@ -143,15 +146,13 @@ async def test_queue_figures(tmp_path: Path, gate: Gate) -> None:
 
 async def test_a_cancelled_creation_leaves_no_run_behind_that_nobody_executes(tmp_path: Path) -> None:
     """The request's task may be cancelled while its run is being committed."""
-    from waystation.auth.access import EVERYTHING
-    from waystation.runs.models import RunCreateStateful
-    from waystation.runs.order import order_from
-
     async with served(tmp_path) as app, connected(app) as client:
         driver, engine = Driver(client), app.state.server.engine
         for delay in (0, 0.0005, 0.001, 0.002):
             thread = await driver.thread()
-            order = order_from(RunCreateStateful(assistant_id="echo", input={"x": "a"}), thread, {}, None)
+            order = order_from(
+                RunCreateStateful.model_validate({"assistant_id": "echo", "input": {"x": "a"}}), thread, {}, None
+            )
             creating = asyncio.create_task(engine.create(EVERYTHING, order))
             await asyncio.sleep(delay)
             creating.cancel()

@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, text
 from starlette.applications import Starlette
-
 from tests.conftest import IMPATIENT, connected, served
 from tests.driver import Driver, eventually
 from tests.gate import Gate
+
 from waystation.runs import lifecycle
 from waystation.runs.lifecycle import Claim, Claimed, LeaseLost, Outcome
 from waystation.timestamps import now_us
@@ -298,7 +298,7 @@ async def test_a_checkpoint_of_a_lost_run_is_refused(tmp_path: Path, gate: Gate)
     async with served(tmp_path) as app, connected(app) as client:
         driver = Driver(client)
         thread = await driver.thread()
-        run = await driver.start(thread, "gated", gate.state, durability="sync")
+        run = await driver.start(thread, "gated", gate.state, durability="sync", stream_resumable=True)
         await gate.reached()
         before = len(await driver.history(thread))
 
@@ -318,6 +318,11 @@ async def test_a_checkpoint_of_a_lost_run_is_refused(tmp_path: Path, gate: Gate)
         assert len(await driver.history(thread)) == before
         assert (await driver.run(thread, run["run_id"]))["status"] == "running"
         assert (await driver.show(thread))["status"] == "busy"
+
+        def error_events(conn: Connection) -> int:
+            return int(conn.execute(text("SELECT count(*) FROM events WHERE name = 'error'")).scalar_one())
+
+        assert await app.state.server.db.read(error_events) == 0, "the loss is not the client's business"
 
 
 async def test_leases_of_runs_that_are_executed_are_renewed(tmp_path: Path, gate: Gate) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-
 from tests.driver import Driver
 from tests.gate import Gate
 

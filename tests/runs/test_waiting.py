@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-
 from tests.driver import Driver
 from tests.gate import Gate
 

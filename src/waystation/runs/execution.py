@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
@@ -19,9 +19,10 @@ from langgraph.types import Send as GraphSend
 
 from waystation import __version__
 from waystation.encoding import encode
+from waystation.errors import Unavailable
 from waystation.graphs import Graphs
 from waystation.runs.errors import JobTimeout, sanitise
-from waystation.runs.lifecycle import Claimed, Outcome
+from waystation.runs.lifecycle import Claimed, LeaseLost, Outcome
 from waystation.runs.translate import Translator, graph_modes
 from waystation.storage.checkpoints import RunSaver
 from waystation.store import Store
@@ -60,12 +61,15 @@ class Execution:
         )
 
     async def attempt(self) -> Ending:
-        """Run the graph to its end. Exceptions of user code become the outcome; only cancellation is passed on."""
+        """Run the graph to its end. Exceptions of user code become the outcome; only cancellation is passed on, and the loss
+        of the run or of the database."""
         self._events.emit("metadata", {"run_id": self.run.run_id, "attempt": self.run.attempt})
         limit = asyncio.timeout(self._timeout_s)
         try:
             async with limit:
                 return await self._run_graph()
+        except (LeaseLost, Unavailable):
+            raise
         except Exception as error:  # noqa: BLE001 - a graph may raise anything; `failed` logs it
             if limit.expired() and isinstance(error, TimeoutError):
                 return await self.timed_out()
@@ -96,8 +100,6 @@ class Execution:
             context=self.run.kwargs.get("context"),
         ) as graph:
             await self._stream(graph)
-            if self._saver is not None:
-                await self._saver.flush()
             if not self._translator.stopped_early and self._translator.values is not None:
                 values = orjson.Fragment(encode(self._translator.values))
                 outcome = Outcome("success", values=values, interrupts={})
@@ -118,6 +120,8 @@ class Execution:
                 context=self.run.kwargs.get("context"),
             ) as graph:
                 outcome = await self._outcome(kind, graph, told)
+        except (LeaseLost, Unavailable):
+            raise
         except Exception:
             log.exception("cannot read the state a run left behind", run_id=self.run.run_id)
             outcome = Outcome(kind, error=told)
@@ -173,7 +177,7 @@ class Execution:
             return
         subgraphs = options["subgraphs"]
         chunk = self._translator.chunk
-        async with aclosing(_typed(graph.astream(given, config, **options))) as chunks:
+        async with aclosing(cast(AsyncGenerator[Any, None], graph.astream(given, config, **options))) as chunks:
             async for item in chunks:
                 if subgraphs:
                     chunk(*item)
@@ -184,7 +188,8 @@ class Execution:
         self, graph: Pregel[Any, Any, Any, Any], given: Any, config: RunnableConfig, options: dict[str, Any]
     ) -> None:
         """The mode ``events``: LangChain's own events, with the graph's chunks among them."""
-        async with aclosing(_typed(graph.astream_events(given, config, version="v2", **options))) as events:
+        streamed = graph.astream_events(given, config, version="v2", **options)
+        async with aclosing(cast(AsyncGenerator[Any, None], streamed)) as events:
             async for event in events:
                 if event["event"] == "on_chain_stream" and event["run_id"] == self.run.run_id:
                     item = event["data"]["chunk"]
@@ -222,11 +227,6 @@ class Execution:
         if callbacks := _tracers(self.run.kwargs.get("langsmith_tracer")):
             config["callbacks"] = callbacks
         return config
-
-
-async def _typed(stream: Any) -> AsyncGenerator[Any, None]:
-    async for item in stream:
-        yield item
 
 
 def _says_something(command: Mapping[str, Any]) -> bool:

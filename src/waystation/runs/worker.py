@@ -125,9 +125,13 @@ class Worker:
         await self._fill_and_look_ahead()
         self._safety_net = asyncio.create_task(self._watch_over(), name="waystation-safety-net")
 
+    def stop_claiming(self) -> None:
+        """Take no more runs; they wait for the next process."""
+        self._closing = True
+
     async def close(self, grace_s: float) -> None:
         """Stop claiming, give runs `grace_s` seconds to finish, and hand the rest back to the queue."""
-        self._closing = True
+        self.stop_claiming()
         if self._safety_net is not None:
             self._safety_net.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -203,8 +207,9 @@ class Worker:
 
     async def _fill_and_look_ahead(self) -> None:
         """Claim what is due, and set the timer for what is due next."""
+        before = now_us()
         await self.fill()
-        due = await self._db.read(lifecycle.next_due_at, now_us())
+        due = await self._db.read(lifecycle.next_due_at, before)  # what fell due meanwhile has not been claimed
         if due is not None:
             self._set_due_timer(due)
 
@@ -258,7 +263,7 @@ class Worker:
             try:
                 await self._attempt(running)
             except LeaseLost:
-                log.warning("lost the lease of a run; its result is dropped", attempt=run.attempt)
+                await self._dropped(running)
             except Unavailable:
                 log.warning("the database closed under a run; it resumes at the next start")
             except Exception:
@@ -300,16 +305,21 @@ class Worker:
             await events.flush()
         except Exception:
             log.exception("events of a run could not be stored; clients that reconnect will miss them")
-        try:
-            settled = await self._db.write(lifecycle.settle, run, ending.outcome, now_us())
-        except LeaseLost:
-            if await self._db.lookup(queries.find_run, run.thread_id, run.run_id, EVERYTHING) is None:
-                events.end(RunEnd("rollback", ending.result))  # deleted with its thread: nobody else will tell
-                return
-            raise
+        settle = partial(lifecycle.settle, run=run, outcome=ending.outcome, now=now_us())
+        settled = await (saver.finish(settle) if saver is not None else self._db.write(settle))
         events.end(RunEnd(settled.status, ending.result))
         if settled.more:
             self._may_have_more = True
+
+    async def _dropped(self, running: _Running) -> None:
+        """The run belongs to somebody else by now, or was deleted with its thread; then nobody else will tell of its end."""
+        run = running.run
+        log.warning("lost the lease of a run; its result is dropped", attempt=run.attempt)
+        if running.abandoned or running.events is None:
+            return
+        with contextlib.suppress(Unavailable):
+            if await self._db.lookup(queries.find_run, run.thread_id, run.run_id, EVERYTHING) is None:
+                running.events.end(RunEnd("rollback"))
 
     async def _ending(self, running: _Running, execution: Execution, events: RunLog) -> Ending:
         run = running.run

@@ -17,6 +17,9 @@ _COUNTER_BITS = 20
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 _EVENT_ID = re.compile(r"(\d{1,13})(?:-(\d{1,7}|\*))?")
 
+_LAST = 2**63 - 1
+"""The largest position a database can hold."""
+
 BEGINNING = -1
 """The position before every event."""
 
@@ -78,6 +81,6 @@ def parse_event_id(text: str) -> int | None:
     if match is None:
         return None
     milliseconds, counter = int(match[1]), match[2]
-    if counter is None or counter == "*":
-        return (milliseconds << _COUNTER_BITS) | _COUNTER_MASK
-    return (milliseconds << _COUNTER_BITS) | min(int(counter), _COUNTER_MASK)
+    last = counter is None or counter == "*"
+    position = (milliseconds << _COUNTER_BITS) | (_COUNTER_MASK if last else min(int(counter), _COUNTER_MASK))
+    return min(position, _LAST)

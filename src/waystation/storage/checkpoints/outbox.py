@@ -12,9 +12,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from waystation.errors import Unavailable
 from waystation.storage.checkpoints.queries import Row
 from waystation.storage.database import Database
 
@@ -25,6 +27,8 @@ HELD_BACK_S = 0.005
 
 Guard = Callable[[Connection], None]
 """Called first in each transaction; raises if the run may not write any more."""
+
+T = TypeVar("T")
 
 Insert = Callable[[Connection, Sequence[Row]], None]
 """Stores rows."""
@@ -49,9 +53,14 @@ class _Batch:
                 self._rows.extend(rows)
             return self._open
 
-    def run(self, conn: Connection) -> None:
+    def close(self) -> bool:
+        """Take no more rows; whether there are any."""
         with self._lock:
             self._open = False
+        return bool(self._rows)
+
+    def run(self, conn: Connection) -> None:
+        self.close()
         if self._guard is not None:
             self._guard(conn)
         self._insert(conn, self._rows)
@@ -70,11 +79,14 @@ class Outbox:
         self._lock = threading.Lock()
         self._last: _Batch | None = None
         self._error: BaseException | None = None
+        self._finished = False
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take over `rows`. Raises what an earlier write failed with, and Unavailable when the database is closing."""
         with self._lock:
             self._require_no_error()
+            if self._finished:
+                raise Unavailable("the run has ended: nothing more is stored for it")
             if self._last is not None and self._last.add(rows):
                 return
             self._last = _Batch(self._guard, self._insert)
@@ -108,6 +120,24 @@ class Outbox:
             await _done(future)
         self._require_no_error()
 
+    async def finish(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn` in one transaction with everything held back, after everything posted. Nothing of it happens when an
+        earlier write failed: then that failure is raised. Nothing can be added afterwards."""
+        with self._lock:
+            last, self._last = self._last, None
+            self._finished = True
+        batch = last if last is not None and last.future is None else None
+
+        def together(conn: Connection) -> T:
+            self._require_no_error()
+            if batch is not None:
+                batch.run(conn)
+            return fn(conn)
+
+        if batch is not None:
+            batch.future = Future()  # it is not to be posted any more
+        return await self._db.write(together)
+
     def flush_blocking(self) -> None:
         """`flush` for code on a plain thread."""
         future = self.post()
@@ -117,10 +147,19 @@ class Outbox:
         self._require_no_error()
 
     def _post(self, batch: _Batch) -> Future[None]:
-        future = self._db.post(batch.run)
+        future = self._db.post(self._run, batch)
         batch.future = future
         future.add_done_callback(self._settled)
         return future
+
+    def _run(self, conn: Connection, batch: _Batch) -> None:
+        """On the writer. A failure is known at once: what comes next may be in the same group, before the future tells."""
+        self._require_no_error()
+        try:
+            batch.run(conn)
+        except Exception as error:
+            self._error = error
+            raise
 
     def _post_later(self, batch: _Batch) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -39,6 +39,8 @@ from waystation.storage.checkpoints.writes import pack_writes
 from waystation.storage.database import Database
 
 __all__ = ["RunSaver", "Saver"]
+
+T = TypeVar("T")
 
 CACHE_BYTES = 64 * 1024 * 1024
 """Memory for the newest channel values of recently used threads."""
@@ -357,6 +359,11 @@ class RunSaver(Saver):
     async def flush(self) -> None:
         """Wait until everything put so far is committed. Raises what the first failed put failed with."""
         await self._outbox.flush()
+
+    async def finish(self, fn: Callable[[Connection], T]) -> T:
+        """Commit everything put so far together with `fn`, the last write of the run, or nothing of it. Raises what an earlier
+        put failed with. Nothing can be put afterwards."""
+        return await self._outbox.finish(fn)
 
     async def _settle(self) -> None:
         if self._outbox.pending:
