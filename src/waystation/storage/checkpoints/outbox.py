@@ -121,8 +121,8 @@ class Outbox:
         self._require_no_error()
 
     async def finish(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn` in one transaction with everything held back, after everything posted. Nothing of it happens when an
-        earlier write failed: then that failure is raised. Nothing can be added afterwards."""
+        """Run `fn` in one transaction with everything held back, after everything posted. It does not happen when an earlier
+        write failed: then that failure is raised. Nothing can be added afterwards."""
         with self._lock:
             last, self._last = self._last, None
             self._finished = True
@@ -134,9 +134,15 @@ class Outbox:
                 batch.run(conn)
             return fn(conn)
 
-        if batch is not None:
-            batch.future = Future()  # it is not to be posted any more
-        return await self._db.write(together)
+        if batch is None:
+            return await self._db.write(together)
+        batch.future = Future()  # it is not to be posted any more
+        try:
+            return await self._db.write(together)
+        except Exception:
+            with contextlib.suppress(Exception):  # `fn` may be at fault: then the run goes on from here when it is tried again
+                await self._db.write(batch.run)
+            raise
 
     def flush_blocking(self) -> None:
         """`flush` for code on a plain thread."""
