@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-
 from tests.sse import SseEvent, parse, received
 
 __all__ = ["Driver", "eventually"]

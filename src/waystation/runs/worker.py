@@ -14,9 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 from uuid_utils import uuid4
 
 from waystation.auth.access import EVERYTHING
@@ -28,7 +29,7 @@ from waystation.runs import lifecycle, queries
 from waystation.runs.execution import Ending, Execution
 from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
-from waystation.storage.checkpoints import Saver
+from waystation.storage.checkpoints import RunSaver, Saver
 from waystation.storage.database import Database
 from waystation.store import Store
 from waystation.streams import queries as event_queries
@@ -38,6 +39,8 @@ from waystation.streams.log import RunLog
 from waystation.timestamps import MICROSECONDS, now_us
 
 __all__ = ["Timing", "Worker"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger("waystation.runs")
 
@@ -297,7 +300,7 @@ class Worker:
             if running.stop_asked_at is not None:
                 ending = await execution.ended("stopped", None)
             elif running.hand_back:
-                await self._hand_back(running, events)
+                await self._hand_back(running, events, saver)
                 return
             else:  # nobody asked for it: the graph's own doing
                 ending = await execution.failed(cancelled)
@@ -306,7 +309,7 @@ class Worker:
         except Exception:
             log.exception("events of a run could not be stored; clients that reconnect will miss them")
         settle = partial(lifecycle.settle, run=run, outcome=ending.outcome, now=now_us())
-        settled = await (saver.finish(settle) if saver is not None else self._db.write(settle))
+        settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
         if settled.more:
             self._may_have_more = True
@@ -320,6 +323,10 @@ class Worker:
         with contextlib.suppress(Unavailable):
             if await self._db.lookup(queries.find_run, run.thread_id, run.run_id, EVERYTHING) is None:
                 running.events.end(RunEnd("rollback"))
+
+    async def _last_write(self, saver: RunSaver | None, write: Callable[[Connection], T]) -> T:
+        """End the attempt in the database, in one transaction with what its checkpoints still have to store."""
+        return await (saver.finish(write) if saver is not None else self._db.write(write))
 
     async def _ending(self, running: _Running, execution: Execution, events: RunLog) -> Ending:
         run = running.run
@@ -337,10 +344,10 @@ class Worker:
                 return await execution.ended("error", error)
         return await execution.attempt()
 
-    async def _hand_back(self, running: _Running, events: RunLog) -> None:
+    async def _hand_back(self, running: _Running, events: RunLog, saver: RunSaver | None) -> None:
         """The process is shutting down: the run goes back to the queue and resumes elsewhere from its last checkpoint."""
         await events.flush()
-        status = await self._db.write(lifecycle.requeue, running.run, now_us())
+        status = await self._last_write(saver, partial(lifecycle.requeue, run=running.run, now=now_us()))
         events.end(RunEnd(status))
 
     def _forget(self, running: _Running) -> None:

@@ -140,7 +140,9 @@ class Outbox:
         try:
             return await self._db.write(together)
         except Exception:
-            with contextlib.suppress(Exception):  # `fn` may be at fault: then the run goes on from here when it is tried again
+            with contextlib.suppress(
+                Exception
+            ):  # `fn` may be at fault: then the run goes on from here when it is tried again
                 await self._db.write(batch.run)
             raise
 
