@@ -15,10 +15,10 @@ import pytest
 import structlog
 from langgraph_sdk.client import LangGraphClient
 from starlette.applications import Starlette
+
 from tests.driver import Driver
 from tests.gate import Gate
 from tests.live import LiveServer, listening
-
 from waystation.app import create_app
 from waystation.config import Config, load_config
 from waystation.runs.worker import Timing

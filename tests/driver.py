@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+
 from tests.sse import SseEvent, parse, received
 
 __all__ = ["Driver", "eventually"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 import structlog
@@ -39,6 +39,7 @@ from waystation.store.sweeper import sweep_regularly
 from waystation.streams.bus import MemoryBus
 from waystation.streams.events import Positions
 from waystation.streams.routes import router as stream_routes
+from waystation.streams.sweeper import sweep_events_regularly
 from waystation.streams.thread_stream import Publisher
 from waystation.system.routes import health_routes, meta_routes
 from waystation.threads.routes import router as thread_routes
@@ -65,13 +66,18 @@ class Server:
     engine: Engine
     lock: IO[str]
     metrics: Metrics
-    _sweeper: asyncio.Task[None] | None = None
+    _sweepers: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
         """Install the default assistants and begin to execute runs."""
         await self.db.write(assistants.install, self.graphs, now_us(), self.config.graph_configs)
         await self.worker.start()
-        self._sweeper = asyncio.create_task(sweep_regularly(self.store), name="waystation-store-sweeper")
+        self._sweepers = [
+            asyncio.create_task(sweep_regularly(self.store), name="waystation-store-sweeper"),
+            asyncio.create_task(
+                sweep_events_regularly(self.db, self.config.resumable_ttl_s), name="waystation-event-sweeper"
+            ),
+        ]
 
     def begin_shutdown(self) -> None:
         """Take no more runs, and end the open streams, which would never end by themselves. Clients reconnect to the next
@@ -82,8 +88,8 @@ class Server:
     async def close(self) -> None:
         """Finish or hand back what runs, then close the database."""
         self.begin_shutdown()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for sweeper in self._sweepers:
+            sweeper.cancel()
         await self.worker.close(self.config.shutdown_grace_s)
         await self.db.close()
         self.lock.close()

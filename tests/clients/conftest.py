@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from langgraph_sdk import get_client, get_sync_client
+
 from tests.clients.blocking import Blocking
 from tests.processes import running_server
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+
 from tests.contract.cases import World, make_world
 from tests.processes import running_server
 

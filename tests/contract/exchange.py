@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+
 from tests.contract.cases import Case, World, filled
 from tests.contract.contract import Operation, problems
 

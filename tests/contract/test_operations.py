@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+
 from tests.contract.cases import CASES, Case, make_world
 from tests.contract.contract import OPERATIONS, operation
 from tests.contract.exchange import send, verified

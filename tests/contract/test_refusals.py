@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+
 from tests.contract.cases import CASES, Case, World, filled, make_world
 from tests.contract.conftest import MAX_BODY_BYTES
 from tests.contract.contract import OPERATIONS, Operation, operation

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.faults.journal import Journal
 from tests.processes import ServerProcess, running_server
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+
 from tests.processes import ServerProcess
 
 __all__ = ["EVERY_KILL_POINT", "kill_after", "kill_and_restart"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.faults.journal import Journal, assert_repeated_only
 from tests.faults.project.graphs import ALL_STEPS, STEP_S
 from tests.processes import ServerProcess

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.faults.journal import Journal, assert_repeated_only
 from tests.faults.kill_points import EVERY_KILL_POINT, kill_after, kill_and_restart
 from tests.faults.project.graphs import ALL_STEPS, STEP_S

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from langgraph_sdk import get_client
+
 from tests.faults.events import Event, events_of, position
 from tests.faults.kill_points import EVERY_KILL_POINT, kill_after, kill_and_restart
 from tests.faults.project.graphs import TOKEN_S

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+
 from tests.faults.kill_points import EVERY_KILL_POINT, kill_after
 from tests.processes import ServerProcess
 

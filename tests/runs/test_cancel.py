@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.conftest import connected, served
 from tests.driver import Driver
 from tests.gate import Gate

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
+
 from tests.conftest import connected, served
 from tests.driver import Driver, eventually
 from tests.gate import Gate
-
 from waystation.auth.access import EVERYTHING
 from waystation.runs.models import RunCreateStateful
 from waystation.runs.order import order_from

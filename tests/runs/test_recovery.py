@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, text
 from starlette.applications import Starlette
+
 from tests.conftest import IMPATIENT, connected, served
 from tests.driver import Driver, eventually
 from tests.gate import Gate
-
 from waystation.runs import lifecycle
 from waystation.runs.lifecycle import Claim, Claimed, LeaseLost, Outcome
 from waystation.timestamps import now_us

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from tests.driver import Driver
 from tests.gate import Gate
 

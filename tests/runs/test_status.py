@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.conftest import IMPATIENT, connected, served
 from tests.driver import Driver
 from tests.gate import Gate

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
+
 from tests.conftest import IMPATIENT, connected, served
 from tests.driver import Driver, eventually
 from tests.gate import Gate

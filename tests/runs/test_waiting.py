@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from tests.driver import Driver
 from tests.gate import Gate
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 
 import pytest
+
 from tests.driver import Driver
 from tests.gate import Gate
 from tests.sse import parse

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from tests.driver import Driver, eventually
 from tests.gate import Gate
 from tests.live import LiveServer

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.conftest import project_config
 from tests.driver import Driver, eventually
 from tests.gate import Gate
 from tests.live import listening
 from tests.sse import parse
-
 from waystation.app import create_app
 from waystation.streams.bus import MemoryBus
 from waystation.streams.events import Event, RunEnd

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from tests.driver import Driver
 from tests.gate import Gate
 from tests.sse import SseEvent, names

@@ -35,6 +35,7 @@ def run(app: Starlette, listener: socket.socket, grace_s: float, on_serving: Cal
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )

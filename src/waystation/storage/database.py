@@ -13,7 +13,7 @@ database.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
@@ -40,8 +40,9 @@ class Database(Protocol):
         a trip to another thread does not pay."""
         ...
 
-    async def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `fn` in a transaction of its own; returns once it is committed."""
+    def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """Run `fn` in a transaction of its own; the awaited result is there once it is committed. Not awaiting it, or being
+        cancelled meanwhile, does not take the write back."""
         ...
 
     def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

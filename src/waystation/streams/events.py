@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-__all__ = ["BEGINNING", "Event", "Positions", "RunEnd", "event_id", "parse_event_id"]
+__all__ = ["BEGINNING", "Event", "Positions", "RunEnd", "event_id", "parse_event_id", "position_at"]
 
 _COUNTER_BITS = 20
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
@@ -67,6 +67,11 @@ class Positions:
         """Never hand out `position` or anything before it: a thread's log may be ahead of this machine's clock."""
         with self._lock:
             self._last = max(self._last, position)
+
+
+def position_at(milliseconds: int) -> int:
+    """The first position of a millisecond since the epoch."""
+    return milliseconds << _COUNTER_BITS
 
 
 def event_id(position: int) -> str:

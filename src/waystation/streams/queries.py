@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_
 
-from waystation.storage.tables import events
-from waystation.streams.events import Event
+from waystation.storage.tables import events, runs
+from waystation.streams.events import Event, position_at
 
-__all__ = ["append", "delete_before", "last_position", "read_run", "read_thread"]
+__all__ = ["append", "delete_settled_before", "last_position", "read_run", "read_thread"]
 
 _APPEND = insert(events)
 _LAST = select(func.max(events.c.position)).where(events.c.thread_id == bindparam("thread_id"))
@@ -20,7 +20,17 @@ _READ = (
     .limit(bindparam("limit"))
 )
 _READ_RUN = _READ.where(events.c.run_id == bindparam("run_id"))
-_EXPIRED = delete(events).where(events.c.thread_id == bindparam("thread_id"), events.c.position < bindparam("position"))
+_oldest = (
+    select(events.c.thread_id, events.c.position)
+    .join(runs, runs.c.run_id == events.c.run_id, isouter=True)
+    .where(
+        events.c.position < bindparam("before_position"),
+        runs.c.run_id.is_(None) | (runs.c.settled_at < bindparam("before")),
+    )
+    .order_by(events.c.position)
+    .limit(bindparam("limit"))
+)
+_DELETE_OLD = delete(events).where(tuple_(events.c.thread_id, events.c.position).in_(_oldest))
 
 
 def append(conn: Connection, batch: Sequence[Event]) -> None:
@@ -52,6 +62,8 @@ def read_thread(conn: Connection, thread_id: str, after: int, limit: int) -> lis
     return [Event(row.position, thread_id, row.run_id, row.name, row.data, resumable=True) for row in rows]
 
 
-def delete_before(conn: Connection, thread_id: str, position: int) -> None:
-    """Forget the thread's events before `position`."""
-    conn.execute(_EXPIRED, {"thread_id": thread_id, "position": position})
+def delete_settled_before(conn: Connection, before: int, limit: int) -> int:
+    """Delete at most `limit` events of runs that were settled before that time (microseconds), or that are gone; returns how
+    many."""
+    parameters = {"before": before, "before_position": position_at(before // 1000), "limit": limit}
+    return conn.execute(_DELETE_OLD, parameters).rowcount

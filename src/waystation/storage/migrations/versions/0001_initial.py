@@ -277,7 +277,7 @@ def _create_events() -> None:
         sa.PrimaryKeyConstraint("thread_id", "position", name=op.f("pk_events")),
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_events_run_id"), "events", ["run_id"], unique=False)
+    op.create_index(op.f("ix_events_position"), "events", ["position"], unique=False)
 
 
 def _create_runs() -> None:
