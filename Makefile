@@ -26,7 +26,7 @@ nightly: $(INSTALLED) ## run the tests that kill servers, at many more moments
 	@$(BIN)/pytest tests/faults -m 'nightly or not nightly'
 
 bench: $(INSTALLED) ## measure the graphs alone, then through a server
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bench/run
+	@$(BIN)/python bench/report.py
 
 lint: $(INSTALLED) ## check style and types
 	@$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from waystation import assistants
 from waystation.assistants.routes import router as assistant_routes
-from waystation.config import Config, announce
+from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.graphs import Graphs
 from waystation.http.application import application
@@ -137,13 +137,20 @@ def create_app(config: Config, graphs: Graphs | None = None) -> Starlette:
         _routers(config.http.disabled),
         server,
         prefix=config.http.mount_prefix,
-        at_root=[health_routes] if config.http.mount_prefix else [],
+        at_root=_at_root(config.http),
         middleware=[
             Middleware(HttpMetrics, metrics=server.metrics),
             Middleware(CORSMiddleware, **(DEFAULT_CORS if config.http.cors is None else config.http.cors)),
         ],
         lifespan=lifespan,
     )
+
+
+def _at_root(http: HttpConfig) -> list[Router]:
+    """What stays at the root of a server that is mounted below a prefix (spec 20)."""
+    if not http.mount_prefix:
+        return []
+    return [health_routes] if "meta" in http.disabled else [health_routes, meta_routes.only("/", "/metrics")]
 
 
 def _routers(disabled: Container[str]) -> list[Router]:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.contract import OPERATIONS
+from tests.contract.contract import OPERATIONS, SCHEMAS
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_described_bodies_are_complete(document: dict[str, Any]) -> None:
     }
     for name, each in OPERATIONS.items():
         schema = each.body_schema or {}
-        wanted = _property_names(schema, {"components": {"schemas": _contract_schemas()}})
+        wanted = _property_names(schema, {"components": {"schemas": SCHEMAS}})
         assert wanted <= described_bodies.get(_anonymous(name), set()), name
 
 
@@ -61,12 +61,6 @@ def test_references_lead_somewhere(document: dict[str, Any]) -> None:
         for step in reference.removeprefix("#/").split("/"):
             assert step in node, reference
             node = node[step]
-
-
-def _contract_schemas() -> dict[str, Any]:
-    from tests.contract.contract import SCHEMAS
-
-    return SCHEMAS
 
 
 def _anonymous(name: str) -> str:

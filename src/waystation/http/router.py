@@ -49,6 +49,12 @@ class Router:
 
         return register
 
+    def only(self, *paths: str) -> Router:
+        """A router with those of these routes that are on one of `paths`."""
+        chosen = Router(self.tags)
+        chosen.routes = [route for route in self.routes if route.path in paths]
+        return chosen
+
     def get(self, path: str, **description: Any) -> Callable[[E], E]:
         return self.route("GET", path, **description)
 

@@ -53,6 +53,8 @@ _BATCH: TypeAdapter[list[RunCreateStateless]] = TypeAdapter(list[RunCreateStatel
 
 
 def _order(request: Request, body: RunCreate, thread_id: str | None) -> Order:
+    if request.app.state.server.config.http.disable_webhooks:
+        body.webhook = None  # accepted, and nothing is sent (spec 11)
     return order_from(body, thread_id, server_configurable(request), access_of(request).user_id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from waystation import __version__
@@ -15,8 +16,11 @@ __all__ = ["openapi_document"]
 DESCRIPTION = "An open, self-hosted server that speaks the LangGraph Agent Server API."
 
 
-def openapi_document(routes: Iterable[Route], graph_ids: Iterable[str]) -> dict[str, Any]:
+def openapi_document(routes: Iterable[Route], graph_ids: Iterable[str], prefix: str = "") -> dict[str, Any]:
     """What `routes` serve, with the ids of the graphs as the values of every ``graph_id``. Without security: none is asked for."""
+    if prefix:
+        below = (route for route in routes if route.path.startswith(f"{prefix}/"))
+        routes = [replace(route, path=route.path.removeprefix(prefix)) for route in below]
     described = deepcopy(describe(routes))  # routes share parts of their descriptions
     document = {
         "openapi": "3.1.0",
@@ -25,6 +29,8 @@ def openapi_document(routes: Iterable[Route], graph_ids: Iterable[str]) -> dict[
         "security": [],
         **described,
     }
+    if prefix:
+        document["servers"] = [{"url": prefix}]
     if known := sorted(graph_ids):
         _fill_in(document, known)
     return document

@@ -101,7 +101,8 @@ async def _health(request: Request) -> Response:
 async def _document(request: Request) -> dict[str, Any]:
     """Describing all routes takes a while: not on the event loop."""
     state = request.app.state
-    return await run_in_threadpool(openapi_document, state.dispatcher.routes, state.server.config.graphs)
+    config = state.server.config
+    return await run_in_threadpool(openapi_document, state.dispatcher.routes, config.graphs, config.http.mount_prefix)
 
 
 async def _figures(server: Any) -> Figures:

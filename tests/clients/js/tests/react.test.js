@@ -9,7 +9,7 @@ const dom = new JSDOM("<!doctype html><body></body>", { url: "http://waystation.
 globalThis.window = dom.window;
 globalThis.document = dom.window.document;
 globalThis.navigator ??= dom.window.navigator; // newer versions of Node have their own
-globalThis.IS_REACT_ACT_ENVIRONMENT = true;
+globalThis.IS_REACT_ACT_ENVIRONMENT = false; // events arrive when they arrive, as in a browser
 
 const { cleanup, renderHook, waitFor: waitForShort } = await import("@testing-library/react");
 const { useStream } = await import("@langchain/langgraph-sdk/react");
