@@ -32,12 +32,13 @@ WITH_QUERY = [
 
 SAME_BODY = {
     "POST /runs",
+    "POST /runs/wait",
     "POST /runs/stream",
     "POST /runs/batch",
     "POST /threads/{thread_id}/runs",
     "POST /threads/{thread_id}/runs/stream",
 }
-"""Take the bodies of `POST /runs/wait` and `POST /threads/{thread_id}/runs/wait`, which also wait for what comes of them."""
+"""Take the body of `POST /threads/{thread_id}/runs/wait`, which also waits for what comes of it."""
 
 MALFORMED = {
     "nothing": b"",

@@ -21,12 +21,13 @@ log = structlog.get_logger("waystation.test")
 def _restored() -> Iterator[None]:
     root = logging.getLogger()
     names = ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpcore")
+    configuration = structlog.get_config()
     handlers, level, levels = root.handlers, root.level, {name: logging.getLogger(name).level for name in names}
     yield
     root.handlers, root.level = handlers, level
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
