@@ -106,9 +106,11 @@ def _server(data_dir: str, port: int) -> Iterator[tuple[str, subprocess.Popen[by
     """A server of its own on an empty database; its URL, its process and the seconds from its start to the first answer."""
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "waystation", "serve", "--config", str(CONFIG), "--port", str(port)]
+    environment = {**os.environ, "WAYSTATION_DATA_DIR": data_dir, "LOG_LEVEL": "WARNING"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's second start finds everything compiled
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, env={**os.environ, "WAYSTATION_DATA_DIR": data_dir, "LOG_LEVEL": "WARNING"}, stdout=subprocess.DEVNULL
+        command, env=environment, stdout=subprocess.DEVNULL
     )
     try:
         _until(lambda: _answers(f"{url}/ok"), process)

@@ -5,6 +5,7 @@ It loads the project, reports, waits until the port is its to serve, and serves.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     directories: tuple[str, ...] = ()
+    gc.disable()  # `serve_project` turns it on again
     try:
         config = configuration(config_path, {}, DEV_GRACE_S)
         directories = _code_directories(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ def serve_here(
     config_path: Path, host: str, port: int, settings: Mapping[str, str], longest_grace_s: float | None = None
 ) -> None:
     """Serve the project until SIGINT or SIGTERM. Raises ConfigError when the port, the project or the data is unusable."""
+    gc.disable()  # `run` turns it on again
     listener = Listener(host, port)
     config = configuration(config_path, settings, longest_grace_s)
     set_up_log(config)
