@@ -24,6 +24,7 @@ from waystation.graphs import Graphs
 from waystation.http.application import application
 from waystation.http.router import Router
 from waystation.observability.http_metrics import HttpMetrics
+from waystation.observability.logs import configure_logs
 from waystation.observability.metrics import Metrics
 from waystation.runs.engine import Engine
 from waystation.runs.routes import router as run_routes
@@ -98,6 +99,8 @@ class Server:
 def load_project(config: Config) -> Graphs:
     """Everything of a project that can be checked while another process serves it. Raises ConfigError for a setting that this
     version refuses, GraphLoadError for a graph that does not load."""
+    if not structlog.is_configured():  # its own default prints the values of local variables, secrets among them
+        configure_logs(config.log_level, json=config.log_json, color=config.log_color)
     announce(config)
     return Graphs.load(config)
 

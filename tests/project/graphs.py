@@ -104,13 +104,7 @@ nested = chain(("before", bang), ("sub", inner), ("after", bang))
 nested_hitl = chain(("sub", _inner_hitl), ("after", bang))
 
 
-class Secretive(Exception):
-    pass
-
-
 def fail(state: State) -> State:
-    if state.get("x") == "secret":
-        raise Secretive("postgres://user:password@host")
     raise ValueError("the node failed")
 
 

@@ -18,9 +18,10 @@ DEFAULT_CORS: Mapping[str, Any] = {
     "allow_methods": ["*"],
     "allow_headers": ["*"],
     "allow_credentials": False,
-    "expose_headers": ["x-pagination-total", "x-pagination-next", "content-location"],
+    "expose_headers": ["x-pagination-total", "x-pagination-next", "content-location", "location"],
 }
-"""The CORS policy when none is configured (spec 1.5), as arguments of Starlette's CORSMiddleware."""
+"""The CORS policy when none is configured (spec 1.5), as arguments of Starlette's CORSMiddleware. Beyond the reference it
+exposes ``Location``, which the JavaScript SDK needs in a browser to take up a lost stream again."""
 
 
 def http_config(section: Http, given: Mapping[str, Any]) -> HttpConfig:

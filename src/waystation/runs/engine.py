@@ -183,7 +183,8 @@ def _cancel_all(
     if statuses:
         chosen = [(row.run_id, row.thread_id) for row in queries.runs_by_status(conn, statuses, access)]
     else:
-        chosen = [(run_id, thread_id) for run_id in run_ids]
+        in_flight = set(lifecycle.in_flight_runs(conn, [thread_id] if thread_id else []))
+        chosen = [(run_id, thread_id) for run_id in dict.fromkeys(run_ids) if run_id in in_flight]
     cancelled = []
     for run_id, of_thread in chosen:
         try:

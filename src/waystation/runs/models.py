@@ -35,6 +35,9 @@ def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+NodeName = Annotated[str, Field(min_length=1)]
+
+
 class Send(BaseModel):
     """A node to run next with an input of its own."""
 
@@ -49,7 +52,7 @@ class Command(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
     update: dict[str, Any] | list[Any] | None = None
     resume: Any = None
-    goto: str | Send | list[str] | list[Send] | None = None
+    goto: NodeName | Send | list[NodeName] | list[Send] | None = None
 
 
 class Checkpoint(BaseModel):
