@@ -115,6 +115,40 @@ async def test_a_run_that_was_done_but_not_settled_is_settled(tmp_path: Path, ga
         assert gate.visits == 1
 
 
+@pytest.mark.parametrize(
+    ("breakpoints", "log"),
+    [
+        ({"interrupt_before": ["gate"]}, ["first"]),
+        ({"interrupt_before": "*"}, []),
+        ({"interrupt_after": ["first"]}, ["first"]),
+        ({"interrupt_after": "*"}, ["first"]),
+    ],
+)
+async def test_a_breakpoint_that_was_not_settled_is_not_run_past(
+    tmp_path: Path, gate: Gate, breakpoints: dict[str, Any], log: list[str]
+) -> None:
+    gate.open()
+    async with served(tmp_path) as app, connected(app) as client:
+        driver = Driver(client)
+        thread = await driver.thread()
+        await driver.wait(thread, "counted", gate.state, **breakpoints)
+        assert (await driver.show(thread))["values"].get("log", []) == log
+
+        def unsettle(conn: Connection) -> None:
+            conn.execute(
+                text("UPDATE runs SET status = 'running', settled_at = NULL, worker_id = 'dead', lease_expires_at = 0")
+            )
+
+        await app.state.server.db.write(unsettle)
+    async with served(tmp_path) as app, connected(app) as client:
+        driver = Driver(client)
+        settled = await driver.settled(thread)
+        assert settled["status"] == "interrupted"
+        assert settled["values"].get("log", []) == log
+        await driver.wait(thread, "counted", None)
+        assert (await driver.show(thread))["values"]["log"] == ["first", "gate", "last"]
+
+
 async def test_an_interrupt_that_was_not_settled_is_asked_again(tmp_path: Path) -> None:
     async with served(tmp_path) as app, connected(app) as client:
         driver = Driver(client)

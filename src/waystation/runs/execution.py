@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 import structlog
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel import Pregel
 from langgraph.types import Command
 from langgraph.types import Send as GraphSend
@@ -33,6 +34,9 @@ __all__ = ["Ending", "Execution"]
 log = structlog.get_logger("waystation.runs")
 
 LANGGRAPH_VERSION = version("langgraph")
+
+INTERRUPT = "__interrupt__"
+"""LangGraph's entry in ``versions_seen`` for the channel versions at which it last stopped at a breakpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ class Execution:
             store=self._store,
             context=self.run.kwargs.get("context"),
         ) as graph:
-            await self._stream(graph)
+            own = await self._own_checkpoint()
+            if own is None or not await self._rests_at_breakpoint(graph, own):
+                await self._stream(graph, own)
             if not self._translator.stopped_early and self._translator.values is not None:
                 values = orjson.Fragment(encode(self._translator.values))
                 outcome = Outcome("success", values=values, interrupts={})
@@ -136,9 +142,8 @@ class Execution:
         if self._saver is None:
             return Outcome(kind, values=self._translator.values, error=error)
         await self._saver.flush()
-        config: RunnableConfig = {
-            "configurable": {"thread_id": self.run.thread_id, "checkpoint_ns": "", "__pregel_checkpointer": self._saver}
-        }
+        config = _root(self.run.thread_id)
+        config["configurable"]["__pregel_checkpointer"] = self._saver
         snapshot = await graph.aget_state(config)
         if snapshot.created_at is None:
             return Outcome(kind, error=error)
@@ -157,7 +162,7 @@ class Execution:
 
     # --- streaming
 
-    async def _stream(self, graph: Pregel[Any, Any, Any, Any]) -> None:
+    async def _stream(self, graph: Pregel[Any, Any, Any, Any], own: CheckpointTuple | None) -> None:
         kwargs = self.run.kwargs
         modes = graph_modes(kwargs["stream_mode"])
         options: dict[str, Any] = {
@@ -171,7 +176,7 @@ class Execution:
             options["durability"] = kwargs["durability"]
         if graph.context_schema is not None:
             options["context"] = self._graphs.known_context(self.run.graph_id, graph, kwargs.get("context") or {})
-        given, config = await self._input()
+        given, config = self._input(own)
         if "events" in kwargs["stream_mode"]:
             await self._stream_events(graph, given, config, options)
             return
@@ -196,17 +201,40 @@ class Execution:
                     self._translator.chunk(*(item if options["subgraphs"] else ((), *item)))
                 self._translator.langchain_event(event)
 
-    async def _input(self) -> tuple[Any, RunnableConfig]:
-        """The graph's input and config: the client's, or, after a crash, whatever continues from the last checkpoint."""
+    # --- going on after a crash
+
+    async def _own_checkpoint(self) -> CheckpointTuple | None:
+        """The newest checkpoint, if an earlier attempt of this run made it."""
+        if self.run.attempt == 1 or self._saver is None:
+            return None
+        newest = await self._saver.aget_tuple(_root(self.run.thread_id))
+        return newest if newest is not None and newest.metadata.get("run_id") == self.run.run_id else None
+
+    async def _rests_at_breakpoint(self, graph: Pregel[Any, Any, Any, Any], own: CheckpointTuple) -> bool:
+        """Whether the earlier attempt had stopped at a breakpoint and only was not settled: to go on would run past it."""
+        kwargs, seen = self.run.kwargs, own.checkpoint["versions_seen"]
+        before = kwargs.get("interrupt_before") or graph.interrupt_before_nodes
+        after = kwargs.get("interrupt_after") or graph.interrupt_after_nodes
+        if not (before or after) or self._saver is None:
+            return False
+        passed = seen.get(INTERRUPT, {})
+        if all(passed.get(channel) == version for channel, version in own.checkpoint["channel_versions"].items()):
+            return False
+        config = _root(self.run.thread_id)
+        config["configurable"]["__pregel_checkpointer"] = self._saver
+        if _any_of((await graph.aget_state(config)).next, before):
+            return True
+        parent = await self._saver.aget_tuple(own.parent_config) if after and own.parent_config else None
+        former = parent.checkpoint["versions_seen"] if parent is not None else {}
+        return _any_of([node for node in seen if node in graph.nodes and seen[node] != former.get(node)], after)
+
+    def _input(self, own: CheckpointTuple | None) -> tuple[Any, RunnableConfig]:
+        """The graph's input and config: the client's, or whatever continues from the run's own checkpoint."""
         config = self._config()
-        if self.run.attempt > 1 and self._saver is not None:
-            newest = await self._saver.aget_tuple(
-                {"configurable": {"thread_id": self.run.thread_id, "checkpoint_ns": ""}}
-            )
-            if newest is not None and newest.metadata.get("run_id") == self.run.run_id:
-                for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
-                    config["configurable"].pop(key, None)
-                return None, config
+        if own is not None:
+            for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
+                config["configurable"].pop(key, None)
+            return None, config
         command = self.run.kwargs.get("command") or {}
         return (_command(command) if _says_something(command) else self.run.kwargs.get("input")), config
 
@@ -227,6 +255,16 @@ class Execution:
         if callbacks := _tracers(self.run.kwargs.get("langsmith_tracer")):
             config["callbacks"] = callbacks
         return config
+
+
+def _root(thread_id: str) -> RunnableConfig:
+    """The address of a thread's newest checkpoint."""
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+
+
+def _any_of(nodes: Iterable[str], chosen: str | Sequence[str] | None) -> bool:
+    """Whether one of `nodes` is among the `chosen`, a list or ``*`` for all."""
+    return any(chosen == "*" or node in (chosen or ()) for node in nodes)
 
 
 def _says_something(command: Mapping[str, Any]) -> bool:
