@@ -15,13 +15,12 @@ import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel import Pregel
-from langgraph.types import Command
-from langgraph.types import Send as GraphSend
 
 from waystation import __version__
 from waystation.encoding import encode
 from waystation.errors import Unavailable
 from waystation.graphs import Graphs
+from waystation.runs.commands import graph_command
 from waystation.runs.errors import JobTimeout, sanitise
 from waystation.runs.lifecycle import Claimed, LeaseLost, Outcome
 from waystation.runs.translate import Translator, graph_modes
@@ -236,7 +235,7 @@ class Execution:
                 config["configurable"].pop(key, None)
             return None, config
         command = self.run.kwargs.get("command") or {}
-        return (_command(command) if _says_something(command) else self.run.kwargs.get("input")), config
+        return (graph_command(command) if _says_something(command) else self.run.kwargs.get("input")), config
 
     def _config(self) -> RunnableConfig:
         stored: Mapping[str, Any] = self.run.kwargs["config"]
@@ -270,21 +269,6 @@ def _any_of(nodes: Iterable[str], chosen: str | Sequence[str] | None) -> bool:
 def _says_something(command: Mapping[str, Any]) -> bool:
     """Whether there is a command to give: LangGraph chokes on one that neither resumes, updates nor goes anywhere."""
     return any(command.get(key) is not None for key in ("update", "resume", "goto"))
-
-
-def _command(command: Mapping[str, Any]) -> Command[Any]:
-    goto = command.get("goto")
-    targets = goto if isinstance(goto, list) else [goto] if goto else []
-    update = command.get("update")
-    if isinstance(update, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in update):
-        update = [(key, value) for key, value in update]
-    return Command(
-        update=update,
-        resume=command.get("resume"),
-        goto=[
-            GraphSend(target["node"], target["input"]) if isinstance(target, Mapping) else target for target in targets
-        ],
-    )
 
 
 def _tracers(chosen: Mapping[str, Any] | None) -> list[Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from langgraph.types import Command, Send, StateUpdate
+from langgraph.types import StateUpdate
 
 from waystation.auth.access import Access
 from waystation.errors import BadInput
+from waystation.runs.commands import graph_command
 from waystation.threads.checkpoint import configurable_of
 from waystation.threads.state_models import Superstep, SuperstepUpdate
 from waystation.threads.state_queries import state_source
@@ -43,17 +44,5 @@ def _state_update(update: SuperstepUpdate) -> StateUpdate:
     if command is not None:
         if command.resume is not None:
             raise BadInput(f"command.resume of node {update.as_node!r} has no meaning in a superstep: no node is run.")
-        values = Command(update=_pairs(command.update), goto=_targets(command.goto))
+        values = graph_command(command.model_dump(exclude={"resume"}))
     return StateUpdate(values, update.as_node)
-
-
-def _pairs(update: Any) -> Any:
-    """A command's update: an object, or a list of ``[key, value]`` pairs, which LangGraph wants as tuples."""
-    if isinstance(update, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in update):
-        return [tuple(pair) for pair in update]
-    return update
-
-
-def _targets(goto: Any) -> Any:
-    targets = goto if isinstance(goto, list) else [] if goto is None else [goto]
-    return [target if isinstance(target, str) else Send(target.node, target.input) for target in targets]
