@@ -191,6 +191,8 @@ class SqliteDatabase:
         except Exception as error:
             log.exception("could not commit", callers=len(group))
             connection.rollback()
+            if raw.in_transaction:  # SQLAlchemy has not seen it begin; left open, no later group could
+                raw.execute("ROLLBACK")
             for call in group:
                 call.error = call.error or error
 
@@ -228,7 +230,11 @@ class SqliteDatabase:
 def _fold(connection: Connection, mode: Literal["PASSIVE", "TRUNCATE"]) -> int:
     """Copy the write-ahead log into the file; returns how many of its pages are left, because somebody reads or writes."""
     raw: Any = connection.connection.dbapi_connection
-    _busy, pages, folded = raw.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    try:
+        _busy, pages, folded = raw.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    except sqlite3.Error as error:  # the log only stays long; the writer must go on
+        log.warning("could not fold the write-ahead log", error=str(error))
+        return FOLD_REST_FRAMES
     return int(pages - folded)
 
 
