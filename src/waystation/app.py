@@ -49,8 +49,6 @@ from waystation.timestamps import now_us
 
 __all__ = ["Server", "create_app", "load_project"]
 
-log = structlog.get_logger("waystation")
-
 
 @dataclass(slots=True)
 class Server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import orjson
@@ -11,7 +12,7 @@ from waystation.encoding import encode
 from waystation.errors import UnprocessableInput
 from waystation.streams import queries
 from waystation.streams.bus import MemoryBus, Subscription
-from waystation.streams.events import BEGINNING, Event, Positions, event_id, parse_event_id
+from waystation.streams.events import BEGINNING, Event, Positions, parse_event_id
 from waystation.streams.sse import HEARTBEAT, frame, raw_frame
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _frames(event: Event, modes: Sequence[ThreadStreamMode]) -> list[bytes]:
         if event.end.status == "pending" or not {"run_modes", "lifecycle"} & set(modes):
             return []
         data = orjson.dumps({"status": "run_done", "run_id": event.run_id})
-        return [b"event: metadata\r\ndata: %b\r\nid: %b\r\n\r\n" % (data, event_id(event.position).encode())]
+        return [frame(replace(event, name="metadata", data=data), with_id=True)]
     if event.name == STATE_UPDATE:
         wanted = STATE_UPDATE in modes
     elif event.name == "metadata":
