@@ -5,7 +5,6 @@ It loads the project, reports, waits until the port is its to serve, and serves.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from waystation.cli.control import GO, Verdict
 from waystation.cli.serving import DEV_GRACE_S, configuration, serve_project, set_up_log
+from waystation.cli.starting import hasten_start
 from waystation.errors import WaystationError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     directories: tuple[str, ...] = ()
-    gc.disable()  # `serve_project` turns it on again
+    hasten_start()
     try:
         config = configuration(config_path, {}, DEV_GRACE_S)
         directories = _code_directories(config)

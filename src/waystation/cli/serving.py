@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from waystation.cli.banner import show_banner
 from waystation.cli.listening import Listener
+from waystation.cli.starting import hasten_start
 
 if TYPE_CHECKING:
     from waystation.config import Config
@@ -27,7 +27,7 @@ def serve_here(
     config_path: Path, host: str, port: int, settings: Mapping[str, str], longest_grace_s: float | None = None
 ) -> None:
     """Serve the project until SIGINT or SIGTERM. Raises ConfigError when the port, the project or the data is unusable."""
-    gc.disable()  # `run` turns it on again
+    hasten_start()
     listener = Listener(host, port)
     config = configuration(config_path, settings, longest_grace_s)
     set_up_log(config)

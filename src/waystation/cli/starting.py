@@ -1,0 +1,64 @@
+"""What makes a process that serves start sooner: a quarter of the time goes here, most of it into imports of libraries."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+__all__ = ["UNUSED_AT_START", "hasten_start", "load_on_first_use"]
+
+UNUSED_AT_START = ("langsmith.types",)
+"""Packages whose import is slow (here 150 modules of Pydantic models, 0.3 s) and which LangChain imports for next to nothing."""
+
+
+def hasten_start() -> None:
+    """Call before the first heavy import. Serving turns the collector on again."""
+    gc.disable()  # nothing of the million objects that imports make is garbage
+    load_on_first_use(*UNUSED_AT_START)
+
+
+def load_on_first_use(*packages: str) -> None:
+    """Have each of `packages` execute when one of its names is first asked for; its submodules import as ever."""
+    sys.meta_path.insert(0, _FirstUseFinder(packages))
+
+
+class _FirstUseFinder(MetaPathFinder):
+    def __init__(self, packages: Sequence[str]) -> None:
+        self._packages = packages
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._packages:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _FirstUseLoader(spec.loader)
+        return spec
+
+
+class _FirstUseLoader(Loader):
+    """Leaves a module empty but for a ``__getattr__`` (PEP 562) that executes it."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        names = vars(module)
+
+        def load(name: str) -> Any:
+            if name.startswith("__") and name != "__all__":
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            names.pop("__getattr__", None)  # another thread may have been here
+            self._loader.exec_module(module)
+            return getattr(module, name)
+
+        names["__getattr__"] = load

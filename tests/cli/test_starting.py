@@ -1,0 +1,68 @@
+"""Packages that are loaded on first use behave as if they had been imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+PACKAGE = """
+import sys
+print("executed", file=sys.stderr)
+from slow.part import Part as Part
+__all__ = ["Part", "here"]
+here = "slow"
+"""
+
+
+def _python(directory: Path, script: str) -> subprocess.CompletedProcess[str]:
+    package = directory / "slow"
+    package.mkdir()
+    (package / "__init__.py").write_text(PACKAGE)
+    (package / "part.py").write_text("class Part: ...\n")
+    prelude = "from waystation.cli.starting import load_on_first_use\nload_on_first_use('slow')\n"
+    return subprocess.run(
+        [sys.executable, "-c", prelude + textwrap.dedent(script)],
+        cwd=directory,
+        env={"PYTHONPATH": str(directory)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_a_submodule_imports_without_executing_its_package(tmp_path: Path) -> None:
+    done = _python(
+        tmp_path, "from slow.part import Part; import slow; print(slow.__path__ != [], slow.part.Part is Part)"
+    )
+    assert (done.stdout, done.stderr) == ("True True\n", "")
+
+
+def test_a_name_of_the_package_executes_it_once(tmp_path: Path) -> None:
+    done = _python(tmp_path, "import slow; print(slow.here, slow.Part.__name__, slow.here)")
+    assert (done.stdout, done.stderr) == ("slow Part slow\n", "executed\n")
+
+
+def test_from_import_and_star_import_work(tmp_path: Path) -> None:
+    done = _python(tmp_path, "from slow import here\nfrom slow import *\nprint(here, Part.__name__)")
+    assert (done.stdout, done.stderr) == ("slow Part\n", "executed\n")
+
+
+def test_a_name_that_is_not_there_is_an_ordinary_error(tmp_path: Path) -> None:
+    done = _python(tmp_path, "import slow; print(hasattr(slow, 'missing'), hasattr(slow, '__missing__'))")
+    assert done.stdout == "False False\n"
+
+
+def test_the_slow_package_of_langchain_waits_and_is_whole_when_asked_for() -> None:
+    script = """
+        import sys
+        from waystation.cli.starting import hasten_start
+        hasten_start()
+        import langgraph.graph
+        print("langsmith.types.run" in sys.modules)
+        from langsmith.types import Run
+        print(Run.__module__, sys.modules["langsmith.types.run"].Run is Run)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\nlangsmith.types.run True\n"
