@@ -198,7 +198,7 @@ def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row
 
 
 _HELD = Prepared(
-    select(runs.c.run_id, runs.c.thread_id, runs.c.status, runs.c.stop_action, runs.c.stop_reason, runs.c.kwargs).where(
+    select(runs.c.run_id, runs.c.thread_id, runs.c.status, runs.c.stop_action, runs.c.stop_reason).where(
         runs.c.run_id == bindparam("run_id"),
         runs.c.worker_id == bindparam("worker_id"),
         runs.c.attempt == bindparam("attempt"),

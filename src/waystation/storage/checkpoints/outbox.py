@@ -60,9 +60,13 @@ class _Batch:
         return bool(self._rows)
 
     def run(self, conn: Connection) -> None:
-        self.close()
         if self._guard is not None:
             self._guard(conn)
+        self.run_unguarded(conn)
+
+    def run_unguarded(self, conn: Connection) -> None:
+        """For a transaction that looks at the lease by itself."""
+        self.close()
         self._insert(conn, self._rows)
 
 
@@ -121,8 +125,9 @@ class Outbox:
         self._require_no_error()
 
     async def finish(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn` in one transaction with everything held back, after everything posted. It does not happen when an earlier
-        write failed: then that failure is raised. Nothing can be added afterwards."""
+        """Run `fn`, which raises if the run may not write any more, in one transaction with everything held back, after
+        everything posted. It does not happen when an earlier write failed: then that failure is raised. Nothing can be added
+        afterwards."""
         with self._lock:
             last, self._last = self._last, None
             self._finished = True
@@ -131,7 +136,7 @@ class Outbox:
         def together(conn: Connection) -> T:
             self._require_no_error()
             if batch is not None:
-                batch.run(conn)
+                batch.run_unguarded(conn)
             return fn(conn)
 
         if batch is None:

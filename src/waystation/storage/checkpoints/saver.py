@@ -349,7 +349,7 @@ class RunSaver(Saver):
         self._values = saver._values
         self._outbox = outbox
         self._wait = wait
-        self._runs: dict[tuple[str, bytes, Any], RunRow] = {}
+        self._runs: dict[tuple[Any, ...], RunRow] = {}
         self._stored_runs: set[int] = set()
         """Keys of the runs whose rows are on their way."""
 
@@ -362,8 +362,8 @@ class RunSaver(Saver):
         await self._outbox.flush()
 
     async def finish(self, fn: Callable[[Connection], T]) -> T:
-        """Commit everything put so far together with `fn`, the last write of the run, or nothing of it. Raises what an earlier
-        put failed with. Nothing can be put afterwards."""
+        """Commit everything put so far together with `fn`, the last write of the run, or nothing of it; `fn` looks at the lease
+        itself. Raises what an earlier put failed with. Nothing can be put afterwards."""
         return await self._outbox.finish(fn)
 
     async def _settle(self) -> None:
@@ -391,11 +391,11 @@ class RunSaver(Saver):
                 self._stored_runs.add(row.key)
 
     def _run_rows(self, thread_id: str, shared: dict[str, Any], run_id: Any) -> tuple[int, Sequence[Row]]:
-        type_, packed = self.serde.dumps_typed(shared)
-        identity = (thread_id, packed, run_id)
+        # All values are strings, numbers or booleans (`get_checkpoint_metadata`); 1 and True are equal, but not the same.
+        identity = (thread_id, *shared.items(), *map(type, shared.values()), run_id)
         row = self._runs.get(identity)
         if row is None:
-            row = self._runs[identity] = self._run_row(thread_id, type_, packed, run_id)
+            row = self._runs[identity] = self._run_row(thread_id, *self.serde.dumps_typed(shared), run_id)
         return row.key, [] if row.key in self._stored_runs else [row]
 
 
