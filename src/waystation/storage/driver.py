@@ -1,8 +1,7 @@
 """Hot-path SQL, run on the driver itself.
 
 SQLAlchemy takes 40 µs to run a statement that SQLite answers in 4. The few statements that every superstep of every run
-executes are therefore plain SQL, in the part of the language both databases share, and go straight to SQLite's driver; on
-PostgreSQL they go through SQLAlchemy, where the round trip outweighs it.
+executes are therefore plain SQL, in the part of the language both databases share, and go straight to the driver.
 """
 
 from __future__ import annotations
@@ -12,12 +11,23 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-__all__ = ["InsertSql", "Sql"]
+__all__ = ["PIPELINE", "InsertSql", "Sql", "settled"]
 
 Row = tuple[Any, ...]
 
 TOGETHER = 32
 """Rows inserted by one statement at most."""
+
+PIPELINE = "pipeline"
+"""Where a PostgreSQL connection's ``info`` has psycopg's pipeline while it is in pipeline mode."""
+
+
+def settled(conn: Connection, cursor: Any) -> Any:
+    """`cursor`, once the server has answered. In a pipeline a statement is only on its way when `execute` returns."""
+    pipeline = conn.info.get(PIPELINE)
+    if pipeline is not None:
+        pipeline.sync()
+    return cursor
 
 
 class Sql:
@@ -31,22 +41,21 @@ class Sql:
 
     def rows(self, conn: Connection, *parameters: Any) -> Sequence[Row]:
         """All rows of the result."""
-        if conn.dialect.name == "sqlite":
-            raw: Any = conn.connection.dbapi_connection
-            return raw.execute(self._sqlite, parameters).fetchall()  # type: ignore[no-any-return]
-        return [tuple(row) for row in conn.exec_driver_sql(self._postgresql, parameters)]
+        rows: Sequence[Row] = self._execute(conn, parameters).fetchall()
+        return rows
 
     def row(self, conn: Connection, *parameters: Any) -> Row | None:
         """The first row, if there is one."""
         rows = self.rows(conn, *parameters)
         return rows[0] if rows else None
 
-    def run(self, conn: Connection, *parameters: Any) -> int:
-        """Execute a statement without a result; returns how many rows it touched."""
-        if conn.dialect.name == "sqlite":
-            raw: Any = conn.connection.dbapi_connection
-            return raw.execute(self._sqlite, parameters).rowcount  # type: ignore[no-any-return]
-        return conn.exec_driver_sql(self._postgresql, parameters).rowcount
+    def run(self, conn: Connection, *parameters: Any) -> None:
+        """Execute a statement whose result nobody needs."""
+        self._execute(conn, parameters)
+
+    def _execute(self, conn: Connection, parameters: Sequence[Any]) -> Any:
+        raw: Any = conn.connection.dbapi_connection
+        return raw.execute(self._sqlite if conn.dialect.name == "sqlite" else self._postgresql, parameters)
 
 
 class InsertSql:

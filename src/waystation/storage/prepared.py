@@ -1,8 +1,8 @@
-"""Statements of the hot path: built with SQLAlchemy, run on SQLite's driver without it.
+"""Statements of the hot path: built with SQLAlchemy, run on the driver without it.
 
 Executing a statement through SQLAlchemy takes some 45 µs of Python, of which SQLite needs 4. A `Prepared` statement is compiled
-once; afterwards its parameters are put in order, converted by their column types and handed to the driver, for some 8 µs.
-On PostgreSQL, where the round trip outweighs this, it goes through SQLAlchemy.
+once for each dialect; afterwards its parameters are converted by their column types and handed to the driver, for some 8 µs.
+On PostgreSQL, moreover, a statement without a result does not wait for the server (`waystation.storage.postgres`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Delete, Insert, Select, Update
 from sqlalchemy.engine import Dialect
 
 from waystation.auth.access import Access
+from waystation.storage.driver import settled
 
 __all__ = ["Prepared"]
 
@@ -25,12 +26,12 @@ Convert = Callable[[Any], Any]
 class Prepared:
     """One statement with ``bindparam``s (an insert: all the columns that are `given`)."""
 
-    __slots__ = ("_driver", "_given", "_statement")
+    __slots__ = ("_drivers", "_given", "_statement")
 
     def __init__(self, statement: Statement, given: tuple[str, ...] = ()) -> None:
         self._statement = statement
         self._given = given
-        self._driver: _OnDriver | None = None
+        self._drivers: dict[str, _OnDriver] = {}
 
     def within(self, access: Access, metadata: ColumnElement[Any]) -> Prepared:
         """The statement restricted to what `access` may see of the resource with this `metadata` column."""
@@ -42,50 +43,53 @@ class Prepared:
 
     def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
         """All rows of the result, as named tuples."""
-        if conn.dialect.name != "sqlite":
-            return list(conn.execute(self._statement, parameters))
-        driver = self._driver or self._compile(conn.dialect)
-        return driver.rows(conn, parameters)
+        return self._on(conn.dialect).rows(conn, parameters)
 
     def first(self, conn: Connection, parameters: Mapping[str, Any]) -> Any | None:
         """The first row, or None."""
         rows = self.rows(conn, parameters)
         return rows[0] if rows else None
 
-    def run(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
+    def run(self, conn: Connection, parameters: Mapping[str, Any]) -> None:
+        """Execute a statement whose result nobody needs."""
+        self._on(conn.dialect).execute(conn, parameters)
+
+    def count(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
         """Execute a statement that has no result; returns how many rows it touched."""
-        if conn.dialect.name != "sqlite":
-            return conn.execute(self._statement, parameters).rowcount
-        driver = self._driver or self._compile(conn.dialect)
-        touched: int = driver.execute(conn, parameters).rowcount
+        cursor = self._on(conn.dialect).execute(conn, parameters)
+        touched: int = settled(conn, cursor).rowcount
         return touched
 
-    def _compile(self, dialect: Dialect) -> _OnDriver:
-        self._driver = _OnDriver(self._statement, self._given, dialect)
-        return self._driver
+    def _on(self, dialect: Dialect) -> _OnDriver:
+        driver = self._drivers.get(dialect.name)
+        if driver is None:
+            driver = self._drivers[dialect.name] = _OnDriver(self._statement, self._given, dialect)
+        return driver
 
 
 class _OnDriver:
-    """The statement as SQLite's driver takes it. The same for every SQLite database."""
+    """The statement as a driver takes it. The same for every database of a dialect."""
 
-    __slots__ = ("_parameters", "_results", "_row", "_sql")
+    __slots__ = ("_by_name", "_parameters", "_results", "_row", "_sql")
 
-    _parameters: list[tuple[str | None, Any]]
-    """In the statement's order: a parameter's name and its converter, or None and a constant."""
+    _parameters: list[tuple[str, bool, Any]]
+    """In the statement's order: a name, whether it is a parameter, and the parameter's converter or the constant."""
 
     def __init__(self, statement: Any, given: tuple[str, ...], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect, column_keys=list(given) or None)
         self._sql = str(compiled)
+        self._by_name = not compiled.positional
         constants = compiled.params
         convert: Mapping[str, Convert] = compiled._bind_processors
         named = {bind.key for bind in compiled.binds.values() if bind.required} | set(given)
         self._parameters = []
-        for name in compiled.positiontup:
+        for name in constants if self._by_name else compiled.positiontup:
             converter = convert.get(name)
             if name in named:
-                self._parameters.append((name, converter))
+                self._parameters.append((name, True, converter))
             else:
-                self._parameters.append((None, constants[name] if converter is None else converter(constants[name])))
+                constant = constants[name] if converter is None else converter(constants[name])
+                self._parameters.append((name, False, constant))
         columns = list(getattr(statement, "selected_columns", ()) or getattr(statement, "exported_columns", ()))
         keys = [column.key for column in columns]
         row: Any = namedtuple("Row", keys, rename=True)  # type: ignore[misc]
@@ -93,19 +97,21 @@ class _OnDriver:
         self._results = [
             (index, processor)
             for index, column in enumerate(columns)
-            if (processor := column.type.result_processor(dialect, None)) is not None
+            if (processor := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         ]
 
     def execute(self, conn: Connection, parameters: Mapping[str, Any]) -> Any:
         raw: Any = conn.connection.dbapi_connection
         values = []
-        for name, converter in self._parameters:
-            if name is None:
-                values.append(converter)
-            elif converter is None:
+        for name, given, convert in self._parameters:
+            if not given:
+                values.append(convert)
+            elif convert is None:
                 values.append(parameters[name])
             else:
-                values.append(converter(parameters[name]))
+                values.append(convert(parameters[name]))
+        if self._by_name:
+            return raw.execute(self._sql, {each[0]: value for each, value in zip(self._parameters, values, strict=True)})
         return raw.execute(self._sql, values)
 
     def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:

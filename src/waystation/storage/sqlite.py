@@ -1,20 +1,15 @@
 """`Database` on one SQLite file: a single writer thread that commits in groups, and a pool of readers.
 
-The writer takes everything that is queued, runs it in one transaction with a savepoint for each caller, commits once and
-then answers all callers: under load the cost of a commit is shared, and with one caller nothing waits. A caller whose
-function raises loses only its own savepoint.
+A group is one transaction with a savepoint for each caller: a caller whose function raises loses only its own work.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import sqlite3
 import threading
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
@@ -22,8 +17,9 @@ import structlog
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from waystation.encoding import decode, encode
-from waystation.errors import ConfigError, Unavailable
+from waystation.errors import ConfigError
 from waystation.storage import containment
+from waystation.storage.group_commit import Call, GroupCommit
 
 __all__ = ["SqliteDatabase"]
 
@@ -34,9 +30,6 @@ log = structlog.get_logger("waystation.storage")
 
 READERS = 4
 """Connections, each with a thread, that serve reads beside the writer."""
-
-GROUP = 256
-"""Callers committed together at most: bounds the time the first one waits for the last."""
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a statement waits for another process that holds the file's write lock."""
@@ -54,30 +47,15 @@ IDLE_S = 3
 """Without a commit for this long the log is folded and emptied."""
 
 
-@dataclass(slots=True)
-class _Call:
-    """A function waiting for the writer, and where its answer goes: to a loop's future or to a thread's."""
-
-    run: Callable[[Connection], Any]
-    loop: asyncio.AbstractEventLoop | None
-    future: Any
-    result: Any = None
-    error: BaseException | None = None
-
-
 class SqliteDatabase:
     """`waystation.storage.database.Database` on the file at `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._engine = _engine(path)
-        self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="waystation-reader")
         self._local = threading.local()
         self._reader_connections: list[Connection] = []
-        self._closed = False
-        self._calls = 0
-        self._groups = 0
         try:
             self._writer_connection = self._engine.connect()
         except Exception as error:
@@ -86,10 +64,9 @@ class SqliteDatabase:
         self._fold_wanted = threading.Event()
         self._fold_rest = False
         self._closing = threading.Event()
+        self._writer = GroupCommit(self._commit, self._watch_log)
         self._folder = threading.Thread(target=self._fold_loop, name="waystation-folder", daemon=True)
         self._folder.start()
-        self._writer = threading.Thread(target=self._write_loop, name="waystation-writer", daemon=True)
-        self._writer.start()
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -103,15 +80,10 @@ class SqliteDatabase:
         return self._read(lambda conn: fn(conn, *args, **kwargs))
 
     def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._enqueue(_Call(lambda conn: fn(conn, *args, **kwargs), loop, future))
-        return future
+        return self._writer.write(fn, *args, **kwargs)
 
     def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        future: Future[T] = Future()
-        self._enqueue(_Call(lambda conn: fn(conn, *args, **kwargs), None, future))
-        return future
+        return self._writer.post(fn, *args, **kwargs)
 
     def read_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._readers.submit(self._read, lambda conn: fn(conn, *args, **kwargs)).result()
@@ -120,14 +92,12 @@ class SqliteDatabase:
         return self.post(fn, *args, **kwargs).result()
 
     def statistics(self) -> dict[str, Any]:
-        return {"write_queue": self._queue.qsize(), "writes": self._calls, "commits": self._groups}
+        return {"write_queue": self._writer.waiting, "writes": self._writer.calls, "commits": self._writer.groups}
 
     async def close(self) -> None:
-        if self._closed:
+        if self._writer.closed:
             return
-        self._closed = True
-        self._queue.put(None)
-        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._readers.shutdown)
         self._closing.set()
         self._fold_wanted.set()
@@ -136,11 +106,6 @@ class SqliteDatabase:
             connection.close()
         self._writer_connection.close()
         self._engine.dispose()
-
-    def _enqueue(self, call: _Call) -> None:
-        if self._closed:
-            raise Unavailable("the database is closing")
-        self._queue.put(call)
 
     def _read(self, run: Callable[[Connection], T]) -> T:
         """Run a reading function on this thread's own connection."""
@@ -155,31 +120,10 @@ class SqliteDatabase:
         finally:
             raw.execute("ROLLBACK")
 
-    def _write_loop(self) -> None:
-        while True:
-            call = self._queue.get()
-            group: list[_Call] = []
-            while call is not None:
-                group.append(call)
-                if len(group) == GROUP:
-                    break
-                try:
-                    call = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if group:
-                self._commit(group)
-                _answer(group)
-                self._watch_log()
-            if call is None:
-                return
-
-    def _commit(self, group: list[_Call]) -> None:
+    def _commit(self, group: list[Call]) -> None:
         """Run a group in one transaction. Begin and commit go straight to the driver: SQLAlchemy would add 100 µs."""
         connection = self._writer_connection
         raw: Any = connection.connection.dbapi_connection
-        self._calls += len(group)
-        self._groups += 1
         try:
             raw.execute("BEGIN IMMEDIATE")
             if len(group) == 1:
@@ -215,16 +159,16 @@ class SqliteDatabase:
         of it is folded, which under load happens at no other time."""
         with self._engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout=0")
-            groups = self._groups
+            groups = self._writer.groups
             while not self._closing.is_set():
                 if self._fold_wanted.wait(IDLE_S):
                     left = _fold(connection, "PASSIVE")
                     self._fold_rest = left < FOLD_REST_FRAMES
                     self._closing.wait(FOLD_PAUSE_S)
                     self._fold_wanted.clear()
-                elif groups == self._groups and self._log_size():
+                elif groups == self._writer.groups and self._log_size():
                     _fold(connection, "TRUNCATE")
-                groups = self._groups
+                groups = self._writer.groups
 
 
 def _fold(connection: Connection, mode: Literal["PASSIVE", "TRUNCATE"]) -> int:
@@ -238,7 +182,7 @@ def _fold(connection: Connection, mode: Literal["PASSIVE", "TRUNCATE"]) -> int:
     return int(pages - folded)
 
 
-def _run_alone(call: _Call, connection: Connection) -> None:
+def _run_alone(call: Call, connection: Connection) -> None:
     """Run the only caller of a group: its failure undoes the transaction."""
     try:
         call.result = call.run(connection)
@@ -246,7 +190,7 @@ def _run_alone(call: _Call, connection: Connection) -> None:
         call.error = error
 
 
-def _run_apart(call: _Call, connection: Connection, raw: Any) -> None:
+def _run_apart(call: Call, connection: Connection, raw: Any) -> None:
     """Run one caller of several: its failure undoes its own work only."""
     raw.execute("SAVEPOINT caller")
     try:
@@ -255,35 +199,6 @@ def _run_apart(call: _Call, connection: Connection, raw: Any) -> None:
         call.error = error
         raw.execute("ROLLBACK TO caller")
     raw.execute("RELEASE caller")
-
-
-def _answer(group: list[_Call]) -> None:
-    """Hand each caller its result; one wake-up per event loop however many callers it has."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Call]] = defaultdict(list)
-    for call in group:
-        if call.loop is not None:
-            by_loop[call.loop].append(call)
-        elif not call.future.set_running_or_notify_cancel():
-            continue
-        elif call.error is not None:
-            call.future.set_exception(call.error)
-        else:
-            call.future.set_result(call.result)
-    for loop, calls in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_resolve, calls)
-        except RuntimeError:  # the loop has been closed: nobody waits any more
-            log.warning("a caller went away before its write was answered", callers=len(calls))
-
-
-def _resolve(calls: list[_Call]) -> None:
-    for call in calls:
-        if call.future.done():
-            continue
-        if call.error is not None:
-            call.future.set_exception(call.error)
-        else:
-            call.future.set_result(call.result)
 
 
 def _engine(path: Path) -> Engine:

@@ -66,7 +66,7 @@ def create(
     conn: Connection, row: Mapping[str, Any], if_exists: Literal["raise", "do_nothing"], access: Access
 ) -> Row[*tuple[Any, ...]] | None:
     """Store a `new_row`; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2)."""
-    if _INSERT.run(conn, row):
+    if _INSERT.count(conn, row):
         return None
     thread_id = row["thread_id"]
     if if_exists == "do_nothing":
