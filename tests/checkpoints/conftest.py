@@ -7,19 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import open_database
 from waystation.storage.checkpoints import Saver
-from waystation.storage.schema import upgrade
-from waystation.storage.sqlite import SqliteDatabase
+from waystation.storage.database import Database
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "checkpoints.sqlite")
-    upgrade(database)
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    database = open_database(tmp_path / "checkpoints.sqlite")
     yield database
     await database.close()
 
 
 @pytest.fixture
-def saver(db: SqliteDatabase) -> Saver:
+def saver(db: Database) -> Saver:
     return Saver(db)

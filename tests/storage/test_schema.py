@@ -25,10 +25,21 @@ async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     await database.close()
 
 
-def schema(conn: Connection) -> dict[str, str]:
-    """Tables, indexes and triggers as SQLite describes them, apart from layout."""
-    rows = conn.execute(text("SELECT type || ' ' || name, sql FROM sqlite_master WHERE name <> 'alembic_version'"))
-    return {name: " ".join((sql or "").replace("( ", "(").replace(" )", ")").split()) for name, sql in rows}
+def schema(conn: Connection) -> dict[str, object]:
+    """Tables, indexes and triggers. Of tables what they hold: a column that was added later stands after the constraints."""
+    rows = conn.execute(text("SELECT type, name, sql FROM sqlite_master WHERE name <> 'alembic_version'")).all()
+    found: dict[str, object] = {}
+    for type_, name, sql in rows:
+        columns = conn.execute(
+            text('SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(:t)'), {"t": name}
+        )
+        keys = conn.execute(
+            text('SELECT "table", "from", "to", on_delete FROM pragma_foreign_key_list(:t)'), {"t": name}
+        )
+        statement = " ".join((sql or "").replace("( ", "(").replace(" )", ")").split())
+        rowid = "WITHOUT ROWID" in statement
+        found[f"{type_} {name}"] = [*map(tuple, columns), *map(tuple, keys), rowid] if type_ == "table" else statement
+    return found
 
 
 def revision(conn: Connection) -> str | None:

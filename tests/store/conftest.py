@@ -7,24 +7,23 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from tests.databases import open_database
 from waystation.config import Config
 from waystation.http.application import application
-from waystation.storage.sqlite import SqliteDatabase
-from waystation.storage.tables import metadata
+from waystation.storage.database import Database
 from waystation.store import Store
 from waystation.store.routes import router
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "store.db")
-    await database.write(metadata.create_all)
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    database = open_database(tmp_path / "store.db")
     yield database
     await database.close()
 
 
 @pytest.fixture
-async def store(db: SqliteDatabase) -> Store:
+async def store(db: Database) -> Store:
     return Store(db)
 
 

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from waystation.storage import tables
-from waystation.storage.sqlite import SqliteDatabase
+from tests.databases import open_database
+from waystation.storage.database import Database
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
     """An empty database with all tables."""
-    database = SqliteDatabase(tmp_path / "threads.db")
-    await database.write(tables.metadata.create_all)
+    database = open_database(tmp_path / "threads.db")
     yield database
     await database.close()

@@ -90,6 +90,10 @@ class Claimed:
     attempt: int
     kwargs: Mapping[str, Any]
     created_at: int
+    listener: str | None
+    """The process that waits for the run or streams it (`waystation.streams.bus`)."""
+    tries: int
+    """Attempts, this one included, without those that a shutdown cut short."""
     claim: Claim
 
 
@@ -142,6 +146,7 @@ def create(
     UnprocessableInput (an assistant id that is neither a UUID nor a graph)."""
     assistant = resolve(conn, access, order.assistant_id, graphs)
     run_id, thread_id = order.run_id, order.thread_id
+    queries.lock_thread(conn, thread_id)
     thread = None if order.stateless else queries.find_thread(conn, thread_id, access)
     if thread is None and not order.create_thread:
         raise NotFound(NOT_RUNNABLE)
@@ -170,14 +175,26 @@ def create(
         "worker_id": offer.worker_id if offer and start else None,
         "lease_expires_at": offer.until if offer and start else None,
         "started_at": now if start else None,
+        "listener": order.listener,
     }
     queries.insert_run(conn, row)
-    claimed = (
-        Claimed(run_id, thread_id, assistant.assistant_id, assistant.graph_id, 1, kwargs, due, offer)
-        if offer and start
-        else None
-    )
+    claimed = _claimed(row, offer) if offer and start else None
     return Created({**row, "status": "pending"}, claimed, stopped, gone)
+
+
+def _claimed(row: Mapping[str, Any], claim: Claim) -> Claimed:
+    return Claimed(
+        row["run_id"],
+        row["thread_id"],
+        row["assistant_id"],
+        row["graph_id"],
+        row["attempt"],
+        row["kwargs"],
+        row["created_at"],
+        row["listener"],
+        row["attempt"] - row.get("handed_back", 0),
+        claim,
+    )
 
 
 def _prepare_thread(
@@ -264,10 +281,7 @@ def _stop(conn: Connection, run_id: str, worker_id: str | None, action: str, rea
 def claim(conn: Connection, offer: Claim, limit: int, now: int) -> list[Claimed]:
     """Give the offering worker at most `limit` due runs, oldest first; never two of one thread."""
     rows = queries.claim(conn, offer.worker_id, limit, now, offer.until)
-    return [
-        Claimed(r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.attempt, r.kwargs, r.created_at, offer)
-        for r in rows
-    ]
+    return [_claimed(row._asdict(), offer) for row in rows]
 
 
 def require_lease(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]]:
@@ -288,17 +302,26 @@ def _held(conn: Connection, run: Claimed) -> Row[*tuple[Any, ...]]:
 
 
 def requeue(conn: Connection, run: Claimed, now: int) -> str:
-    """Hand a held run back to the queue. Returns its status: a run that was cancelled meanwhile is not queued again but
-    keeps waiting for a worker to settle it. Raises LeaseLost."""
+    """Hand a held run back to the queue, because its process shuts down: that does not use up an attempt. Returns its status:
+    a run that was cancelled meanwhile is not queued again but keeps waiting for a worker to settle it. Raises LeaseLost."""
     row = _held(conn, run)
     if row.stop_action is None:
-        queries.set_run(conn, run.run_id, status="pending", worker_id=None, lease_expires_at=None, updated_at=now)
+        queries.set_run(
+            conn,
+            run.run_id,
+            status="pending",
+            worker_id=None,
+            lease_expires_at=None,
+            handed_back=row.handed_back + 1,
+            updated_at=now,
+        )
         return "pending"
     return str(row.status)
 
 
 def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Settled:
     """Commit a run's final state together with what follows for its thread. Raises LeaseLost; then nothing is changed."""
+    queries.lock_thread(conn, run.thread_id)
     row = _held(conn, run)
     if run.kwargs.get("temporary"):
         status = _final_status(row, outcome)
@@ -394,17 +417,7 @@ def take_over_expired(conn: Connection, offer: Claim, now: int, *, everything: b
             requeued.append(row.run_id)
         else:
             held = Claim(row.worker_id, row.lease_expires_at)
-            run = Claimed(
-                row.run_id,
-                row.thread_id,
-                row.assistant_id,
-                row.graph_id,
-                row.attempt,
-                row.kwargs,
-                row.created_at,
-                held,
-            )
-            to_settle.append(fence(conn, run, offer))
+            to_settle.append(fence(conn, _claimed(row._asdict(), held), offer))
     return requeued, to_settle
 
 
@@ -417,9 +430,7 @@ def cancel(
     """Cancel a run. Returns its thread and whether a worker holds it and has to stop first.
 
     Raises NotFound for a run that is unknown, finished, or being cancelled already."""
-    run = queries.find_run(conn, thread_id, run_id, access)
-    if run is None:
-        raise NotFound(f"Run {run_id} not found.")
+    run = _locked_run(conn, access, thread_id, run_id)
     if run.status not in ("pending", "running"):
         raise NotFound(f"Run {run_id} is not in flight: its status is {run.status}.")
     held = _stop(conn, run_id, run.worker_id, action, CANCELLED, now)
@@ -431,15 +442,24 @@ def cancel(
     return run.thread_id, held
 
 
+def _locked_run(conn: Connection, access: Access, thread_id: str | None, run_id: str) -> Row[*tuple[Any, ...]]:
+    """A run whose thread is locked, so that the run stays as it is. Raises NotFound."""
+    run = queries.find_run(conn, thread_id, run_id, access)
+    if run is not None and conn.dialect.name != "sqlite":
+        queries.lock_thread(conn, run.thread_id)
+        run = queries.find_run(conn, thread_id, run_id, access)
+    if run is None:
+        raise NotFound(f"Run {run_id} not found.")
+    return run
+
+
 def delete(
     conn: Connection, access: Access, thread_id: str, run_id: str, now: int
 ) -> Literal["held", "queued", "settled"]:
     """Delete a run with its checkpoints. Returns what it was; one that a worker holds vanishes once that has stopped.
 
     Raises NotFound."""
-    run = queries.find_run(conn, thread_id, run_id, access)
-    if run is None:
-        raise NotFound(f"Run {run_id} not found.")
+    run = _locked_run(conn, access, thread_id, run_id)
     if run.worker_id is not None:
         _stop(conn, run_id, run.worker_id, "rollback", CANCELLED, now)
         return "held"
@@ -468,7 +488,8 @@ def in_flight_runs(conn: Connection, thread_ids: Sequence[str]) -> list[str]:
 
 
 def require_no_run_in_flight(conn: Connection, thread_id: str) -> None:
-    """Raise Conflict when the thread has an unsettled run (spec 4.3)."""
+    """Raise Conflict when the thread has an unsettled run (spec 4.3). Until the end of the transaction none begins."""
+    queries.lock_thread(conn, thread_id)
     if active := queries.active_runs(conn, thread_id):
         raise Conflict(f"Thread {thread_id} is busy with run {active[0].run_id}; its state cannot be edited now.")
 
@@ -482,11 +503,16 @@ def record_state(
     pending: bool,
     now: int,
     if_in_flight: Literal["refuse", "keep"] = "refuse",
+    failed: bool | None = None,
 ) -> None:
-    """Store the state that an edit left behind. Raises Conflict when a run is in flight, unless told to keep the status."""
+    """Store the state that an edit left behind, or the deletion of a run: then `failed` says whether the run that is now the
+    last one did, and the error of the deleted one is forgotten.
+
+    Raises Conflict when a run is in flight, unless told to keep the status."""
     if if_in_flight == "refuse":
         require_no_run_in_flight(conn, thread_id)
-    rest_status = "interrupted" if pending else "idle"
+    queries.lock_thread(conn, thread_id)
+    rest_status = "error" if failed else "interrupted" if pending else "idle"
     status = "busy" if queries.active_runs(conn, thread_id) else rest_status
     queries.set_thread(
         conn,
@@ -497,4 +523,5 @@ def record_state(
         interrupts=interrupts,
         updated_at=now,
         state_updated_at=now,
+        **({} if failed is None else {"error": None}),
     )

@@ -37,6 +37,8 @@ class Order:
     server_configurable: Mapping[str, Any] = field(default_factory=dict)
     """What the server adds to ``configurable``: the request id, selected headers."""
     user_id: str | None = None
+    listener: str | None = None
+    """The process that waits for the run or streams it (`waystation.streams.bus`)."""
 
 
 def order_from(

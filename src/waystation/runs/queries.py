@@ -39,6 +39,7 @@ __all__ = [
     "insert_run",
     "insert_thread",
     "list_runs",
+    "lock_thread",
     "next_due_at",
     "queue_figures",
     "renew",
@@ -81,6 +82,7 @@ _INSERT_RUN = Prepared(
         "worker_id",
         "lease_expires_at",
         "started_at",
+        "listener",
     ),
 )
 _INSERT_THREAD = Prepared(
@@ -110,6 +112,11 @@ _THREAD = Prepared(
     ).where(threads.c.thread_id == bindparam("thread_id"))
 )
 
+# Locks are taken by PostgreSQL only: SQLite has one writer. They leave the keys free, which other rows refer to.
+_LOCK_THREAD = Prepared(
+    select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id")).with_for_update(key_share=True)
+)
+
 _ACTIVE = Prepared(
     select(runs.c.run_id, runs.c.status, runs.c.worker_id, runs.c.stop_action)
     .where(runs.c.thread_id == bindparam("thread_id"), runs.c.settled_at.is_(None))
@@ -130,6 +137,13 @@ def insert_thread(conn: Connection, row: dict[str, Any]) -> None:
 def find_thread(conn: Connection, thread_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
     """What creating and settling runs needs of a thread, or None."""
     return _THREAD.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
+
+
+def lock_thread(conn: Connection, thread_id: str) -> None:
+    """Until the end of the transaction nobody else changes the thread or the set of its unsettled runs. Always comes before
+    the lock of a run."""
+    if conn.dialect.name != "sqlite":
+        _LOCK_THREAD.run(conn, {"thread_id": thread_id})
 
 
 def active_runs(conn: Connection, thread_id: str) -> list[Row[*tuple[Any, ...]]]:
@@ -193,16 +207,25 @@ def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Acces
 
 
 def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]] | None:
-    """The run, if `worker_id` still holds it in this attempt."""
+    """The run, if `worker_id` still holds it in this attempt. Nobody takes it over before the transaction ends."""
     return _HELD.first(conn, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt})
 
 
 _HELD = Prepared(
-    select(runs.c.run_id, runs.c.thread_id, runs.c.status, runs.c.stop_action, runs.c.stop_reason).where(
+    select(
+        runs.c.run_id,
+        runs.c.thread_id,
+        runs.c.status,
+        runs.c.stop_action,
+        runs.c.stop_reason,
+        runs.c.handed_back,
+    )
+    .where(
         runs.c.run_id == bindparam("run_id"),
         runs.c.worker_id == bindparam("worker_id"),
         runs.c.attempt == bindparam("attempt"),
     )
+    .with_for_update(key_share=True)
 )
 
 
@@ -275,9 +298,23 @@ def _next_due(earlier: Any, other: Any) -> Select[Any]:
     )
 
 
+_DUE = (
+    _next_due(runs.alias("earlier"), runs.alias("other"))
+    .join(threads, threads.c.thread_id == runs.c.thread_id)
+    .with_for_update(key_share=True, skip_locked=True, of=(threads, runs))
+)
+_other_held = runs.alias("other_held")
 _CLAIM = (
     update(runs)
-    .where(runs.c.run_id.in_(_next_due(runs.alias("earlier"), runs.alias("other")).scalar_subquery()))
+    .where(
+        runs.c.run_id.in_(bindparam("run_ids", expanding=True)),
+        runs.c.status == "pending",
+        ~exists().where(
+            _other_held.c.thread_id == runs.c.thread_id,
+            _other_held.c.settled_at.is_(None),
+            _other_held.c.worker_id.is_not(None),
+        ),
+    )
     .values(
         status="running",
         worker_id=bindparam("by_worker"),
@@ -291,8 +328,14 @@ _CLAIM = (
 
 
 def claim(conn: Connection, worker_id: str, limit: int, now: int, until: int) -> list[Row[*tuple[Any, ...]]]:
-    """Give at most `limit` due runs to a worker until `until`; at most one run of a thread is held at any time."""
-    rows = conn.execute(_CLAIM, {"by_worker": worker_id, "limit": limit, "now": now, "until": until}).all()
+    """Give at most `limit` due runs to a worker until `until`; at most one run of a thread is held at any time.
+
+    The rows are locked first. Only a second statement sees what other workers did before they gave the locks back.
+    """
+    run_ids = list(conn.execute(_DUE, {"limit": limit, "now": now}).scalars())
+    if not run_ids:
+        return []
+    rows = conn.execute(_CLAIM, {"run_ids": run_ids, "by_worker": worker_id, "now": now, "until": until}).all()
     return sorted(rows, key=lambda row: (row.created_at, row.run_id))
 
 
@@ -331,16 +374,20 @@ def cancelled_of(conn: Connection, worker_id: str) -> list[str]:
     return [row.run_id for row in conn.execute(_CANCELLED, {"worker_id": worker_id})]
 
 
-_EXPIRED = select(runs).where(
-    runs.c.settled_at.is_(None),
-    runs.c.status.in_(("running", "interrupted")),
-    runs.c.worker_id.is_not(None),
-    runs.c.lease_expires_at < bindparam("now"),
+_EXPIRED = (
+    select(runs)
+    .where(
+        runs.c.settled_at.is_(None),
+        runs.c.status.in_(("running", "interrupted")),
+        runs.c.worker_id.is_not(None),
+        runs.c.lease_expires_at < bindparam("now"),
+    )
+    .with_for_update(key_share=True, skip_locked=True)
 )
 
 
 def expired(conn: Connection, now: int) -> list[Row[*tuple[Any, ...]]]:
-    """Runs whose worker has not renewed its lease in time."""
+    """Runs whose worker has not renewed its lease in time, and that nobody else is dealing with."""
     return list(conn.execute(_EXPIRED, {"now": now}))
 
 

@@ -97,7 +97,8 @@ class _OnDriver:
         self._results = [
             (index, processor)
             for index, column in enumerate(columns)
-            if (processor := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
+            if dialect.name == "sqlite"  # psycopg gives what we want by itself
+            and (processor := column.type.result_processor(dialect, None)) is not None
         ]
 
     def execute(self, conn: Connection, parameters: Mapping[str, Any]) -> Any:
@@ -111,7 +112,9 @@ class _OnDriver:
             else:
                 values.append(convert(parameters[name]))
         if self._by_name:
-            return raw.execute(self._sql, {each[0]: value for each, value in zip(self._parameters, values, strict=True)})
+            return raw.execute(
+                self._sql, {each[0]: value for each, value in zip(self._parameters, values, strict=True)}
+            )
         return raw.execute(self._sql, values)
 
     def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:

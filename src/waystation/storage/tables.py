@@ -119,6 +119,9 @@ for _when, _dialect, _statement in (
 UNSETTLED = text("settled_at IS NULL")
 """Of runs: not over yet. Indexes on these alone stay small however many runs there were."""
 
+HELD = text("worker_id IS NOT NULL AND settled_at IS NULL")
+"""Of runs: a worker has it."""
+
 runs = Table(
     "runs",
     metadata,
@@ -139,10 +142,14 @@ runs = Table(
     Column("stop_reason", Text),
     Column("started_at", BigInteger),
     Column("settled_at", BigInteger),
+    Column("listener", Text),
+    Column("handed_back", Integer, nullable=False, server_default="0"),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
     Index("ix_runs_queue", "status", "created_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
     Index("ix_runs_unsettled", "thread_id", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
+    Index("uq_runs_held", "thread_id", unique=True, sqlite_where=HELD, postgresql_where=HELD),
 )
+"""At most one run of a thread is held: should two workers ever disagree, the database refuses the second."""
 
 events = Table(
     "events",

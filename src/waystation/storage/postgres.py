@@ -1,0 +1,399 @@
+"""`Database` on PostgreSQL: one writing connection that commits in groups, and reading connections on threads.
+
+Round trips and commits are what PostgreSQL costs, so a group is sent in pipeline mode: `Sql` and `Prepared` statements without
+a result do not wait for the server, each caller has a savepoint, and one commit is for all. When the database refuses
+a statement of a group, the group is taken back and its callers run again one by one, each in a transaction of its own: only
+then is it certain whose error it is. The same happens after waiting for a row that another process has locked, so that two
+groups never wait for each other for long.
+
+A connection that is lost is made anew and the work done again. If it was lost while committing, the transaction's status tells
+whether that happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from random import random
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from waystation.encoding import decode, encode
+from waystation.errors import ConfigError, Unavailable
+from waystation.storage.driver import PIPELINE
+from waystation.storage.group_commit import Call, GroupCommit
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["PostgresDatabase"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = structlog.get_logger("waystation.storage")
+
+READERS = 8
+"""Connections, each with a thread, that serve reads beside the writer."""
+
+LOCK_TIMEOUT_MS = 100
+"""How long a statement waits for a row that another process has locked, before its group is taken apart."""
+
+ALONE_LOCK_TIMEOUT_MS = 2_000
+"""The same for a caller on its own: longer than the second after which PostgreSQL looks for deadlocks."""
+
+PATIENCE_S = 10
+"""How long a caller is tried again: while a row stays locked, or the server is away."""
+
+PAUSE_S = 0.05
+"""Between two tries; doubled each time up to a second."""
+
+CONNECT_TIMEOUT_S = 5
+
+OWN_ID = "SELECT pg_current_xact_id()::text"
+"""The transaction's id, by which its fate can be asked for on another connection."""
+
+_AGAIN = ("40001", "40P01", "55P03")
+"""Serialization failure, deadlock, lock not available: nothing is wrong but the moment."""
+
+_UNIQUE = "23505"
+"""Two transactions inserted the same key. Tried again, a function sees the other's row and does what is right then."""
+
+
+class PostgresDatabase:
+    """`waystation.storage.database.Database` on the database at `uri`. Raises ConfigError when it cannot be reached."""
+
+    def __init__(self, uri: str, *, readers: int = READERS) -> None:
+        try:
+            import psycopg
+        except ImportError as error:
+            raise ConfigError("DATABASE_URI needs the PostgreSQL driver: pip install 'waystation[postgres]'") from error
+        self._psycopg = psycopg
+        self._engine = _engine(uri)
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="waystation-reader")
+        self._reader_count = readers
+        self._local = threading.local()
+        self._reader_connections: set[Connection] = set()
+        self._lock = threading.Lock()
+        self._reading = 0
+        self._writing: Connection | None = None
+        try:
+            self._writing = self._connect()
+        except (SQLAlchemyError, psycopg.Error) as error:
+            raise ConfigError(f"cannot connect to PostgreSQL ({_described(uri)}): {_reason(error)}") from error
+        self._writer = GroupCommit(self._commit)
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        return "postgresql"
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, lambda conn: fn(conn, *args, **kwargs))
+
+    async def lookup(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.read(fn, *args, **kwargs)
+
+    def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self._writer.write(fn, *args, **kwargs)
+
+    def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        return self._writer.post(fn, *args, **kwargs)
+
+    def read_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._readers.submit(self._read, lambda conn: fn(conn, *args, **kwargs)).result()
+
+    def write_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.post(fn, *args, **kwargs).result()
+
+    def statistics(self) -> dict[str, Any]:
+        return {
+            "write_queue": self._writer.waiting,
+            "writes": self._writer.calls,
+            "commits": self._writer.groups,
+            "readers": self._reader_count,
+            "reading": self._reading,
+        }
+
+    async def close(self) -> None:
+        if self._writer.closed:
+            return
+        await asyncio.to_thread(self._writer.close)
+        await asyncio.to_thread(self._readers.shutdown)
+        for connection in [*self._reader_connections, self._writing]:
+            if connection is not None:
+                _discard(connection)
+        self._engine.dispose()
+
+    # --- connections
+
+    def _connect(self) -> Connection:
+        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """`action()`, tried again while the server is away. Raises Unavailable when it stays so."""
+        until, pause = time.monotonic() + PATIENCE_S, PAUSE_S
+        while True:
+            try:
+                return action()
+            except (DBAPIError, self._psycopg.Error) as error:
+                if not self._is_lost(error):
+                    raise
+                if time.monotonic() > until:
+                    raise Unavailable(f"the database does not answer: {_reason(error)}") from error
+                time.sleep(pause)
+                pause = min(1.0, pause * 2)
+
+    def _is_lost(self, error: BaseException) -> bool:
+        """Whether the connection is gone, or could not be made."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return isinstance(cause, (self._psycopg.OperationalError, self._psycopg.InterfaceError)) and (
+            getattr(cause, "sqlstate", None) is None or str(cause.sqlstate).startswith(("08", "57P"))
+        )
+
+    def _sqlstate(self, error: BaseException) -> str | None:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return getattr(cause, "sqlstate", None)
+
+    # --- reading
+
+    def _read(self, run: Callable[[Connection], T]) -> T:
+        """Run a reading function on this thread's own connection, in one snapshot."""
+        return self._patiently(lambda: self._read_once(run))
+
+    def _read_once(self, run: Callable[[Connection], T]) -> T:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+            with self._lock:
+                self._reader_connections.add(connection)
+        self._reading += 1
+        try:
+            with _pipeline(connection) as raw:
+                raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                try:
+                    return run(connection)
+                finally:
+                    raw.execute("ROLLBACK")
+        except BaseException as error:
+            if self._is_lost(error):
+                self._local.connection = None
+                with self._lock:
+                    self._reader_connections.discard(connection)
+                _discard(connection)
+            raise
+        finally:
+            self._reading -= 1
+
+    # --- writing
+
+    def _commit(self, group: list[Call]) -> None:
+        """Carry out a group: all at once, or, where that fails, one after the other."""
+        try:
+            if not self._together(group):
+                for call in group:
+                    call.result = call.error = None
+                    self._alone(call)
+        except Exception as error:
+            log.exception("could not commit", callers=len(group))
+            for call in group:
+                call.error = call.error or error
+
+    def _together(self, group: list[Call]) -> bool:
+        """Whether all of the group is done, in one transaction. If not, nothing of it is."""
+        status = _Progress()
+        try:
+            connection = self._writing = self._writing or self._connect()
+            self._attempt(connection, group, status)
+        except (DBAPIError, self._psycopg.Error) as error:
+            if not self._is_lost(error):
+                self._roll_back()
+                return False
+            self._drop_writing()
+            return status.committing and self._patiently(lambda: self._was_committed(status))
+        except BaseException:
+            self._drop_writing()
+            raise
+        return True
+
+    def _attempt(self, connection: Connection, group: list[Call], status: _Progress) -> None:
+        with _pipeline(connection) as raw:
+            raw.execute("BEGIN")
+            own_id = raw.execute(OWN_ID)
+            for call in group:
+                raw.execute("SAVEPOINT caller")
+                try:
+                    call.result = call.run(connection)
+                except (DBAPIError, self._psycopg.Error):
+                    raise
+                except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
+                    call.error = error
+                    raw.execute("ROLLBACK TO caller")
+                raw.execute("RELEASE caller")
+            (status.transaction,) = own_id.fetchone() or (None,)
+            status.committing = True
+            raw.execute("COMMIT" if any(call.error is None for call in group) else "ROLLBACK")
+            connection.info[PIPELINE].sync()
+
+    def _alone(self, call: Call) -> None:
+        """Carry out one caller in a transaction of its own, again and again if the moment is bad."""
+        until, pause = time.monotonic() + PATIENCE_S, PAUSE_S
+        while True:
+            call.result = call.error = None
+            status = _Progress()
+            try:
+                connection = self._writing = self._writing or self._patiently(self._connect)
+                self._attempt_alone(connection, call, status)
+            except (DBAPIError, self._psycopg.Error) as error:
+                lost = self._is_lost(error)
+                if lost:
+                    self._drop_writing()
+                    if status.committing and self._patiently(lambda status=status: self._was_committed(status)):  # type: ignore[misc]
+                        return
+                else:
+                    self._roll_back()
+                again = lost or self._sqlstate(error) in (*_AGAIN, _UNIQUE)
+                if again and time.monotonic() < until and not (self._sqlstate(error) == _UNIQUE and pause > PAUSE_S):
+                    time.sleep(pause * random())  # not in step with whoever else tries again
+                    pause = min(1.0, pause * 2)
+                    continue
+                call.error = Unavailable(f"the database does not answer: {_reason(error)}") if lost else error
+            except Unavailable as error:
+                call.error = error
+            except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
+                self._roll_back()
+                call.error = error
+            return
+
+    def _attempt_alone(self, connection: Connection, call: Call, status: _Progress) -> None:
+        raw = _raw(connection)
+        raw.execute("BEGIN")
+        raw.execute(f"SET LOCAL lock_timeout = {ALONE_LOCK_TIMEOUT_MS}")
+        (status.transaction,) = raw.execute(OWN_ID).fetchone() or (None,)
+        call.result = call.run(connection)
+        status.committing = True
+        raw.execute("COMMIT")
+
+    def _was_committed(self, status: _Progress) -> bool:
+        """What became of the transaction whose connection was lost at its commit."""
+        connection = self._writing = self._writing or self._connect()
+        while True:
+            row = _raw(connection).execute("SELECT pg_xact_status(%s::xid8)", (status.transaction,)).fetchone()
+            if row is None or row[0] != "in progress":
+                return row is not None and row[0] == "committed"
+            time.sleep(PAUSE_S)
+
+    def _roll_back(self) -> None:
+        if self._writing is None:
+            return
+        try:
+            _raw(self._writing).execute("ROLLBACK")
+        except self._psycopg.Error:
+            self._drop_writing()
+
+    def _drop_writing(self) -> None:
+        if self._writing is not None:
+            _discard(self._writing)
+            self._writing = None
+
+
+class _Progress:
+    """How far a transaction got."""
+
+    __slots__ = ("committing", "transaction")
+
+    def __init__(self) -> None:
+        self.committing = False
+        self.transaction: str | None = None
+
+
+def _raw(connection: Connection) -> psycopg.Connection[Any]:
+    raw: Any = connection.connection.dbapi_connection
+    return raw  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _pipeline(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
+    """psycopg's connection in pipeline mode."""
+    raw = _raw(connection)
+    with raw.pipeline() as pipeline:
+        connection.info[PIPELINE] = pipeline
+        try:
+            yield raw
+        finally:
+            connection.info.pop(PIPELINE, None)
+
+
+def _discard(connection: Connection) -> None:
+    """Close a connection without talking to the server about it."""
+    with suppress(Exception):
+        _raw(connection).close()
+    with suppress(Exception):
+        connection.invalidate()
+    with suppress(Exception):
+        connection.close()
+
+
+def _engine(uri: str) -> Engine:
+    url = make_url(uri)
+    if url.drivername.split("+")[0] not in ("postgres", "postgresql"):
+        raise ConfigError(f"DATABASE_URI must begin with postgresql://, not {url.drivername}://")
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        poolclass=NullPool,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "waystation",
+            "options": f"-c lock_timeout={LOCK_TIMEOUT_MS}",
+            "keepalives_idle": 30,
+        },
+        json_serializer=lambda value: encode(value).decode(),
+        json_deserializer=decode,
+        use_native_hstore=False,
+    )
+
+    @event.listens_for(engine, "do_execute")
+    def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        """SQLAlchemy looks at the result right away: it has to be there."""
+        pipeline = _pipeline_of(context)
+        if pipeline is None:
+            return False
+        cursor.execute(statement, parameters)
+        pipeline.sync()
+        return True
+
+    @event.listens_for(engine, "do_executemany")
+    def execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        pipeline = _pipeline_of(context)
+        if pipeline is None:
+            return False
+        cursor.executemany(statement, parameters)
+        pipeline.sync()
+        return True
+
+    return engine
+
+
+def _pipeline_of(context: Any) -> psycopg.Pipeline | None:
+    try:
+        pipeline: psycopg.Pipeline | None = context.root_connection.info.get(PIPELINE)
+    except NotImplementedError:  # SQLAlchemy looks at a new server with a connection that has no info
+        return None
+    return pipeline
+
+
+def _described(uri: str) -> str:
+    return make_url(uri).render_as_string(hide_password=True)
+
+
+def _reason(error: BaseException) -> str:
+    """The database's own words, without SQLAlchemy's."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return str(cause).strip() or type(cause).__name__
