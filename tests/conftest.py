@@ -16,6 +16,7 @@ import structlog
 from langgraph_sdk.client import LangGraphClient
 from starlette.applications import Starlette
 
+from tests.databases import DIALECT, database_uri
 from tests.driver import Driver
 from tests.gate import Gate
 from tests.live import LiveServer, listening
@@ -38,12 +39,21 @@ PROJECT = Path(__file__).parent / "project" / "langgraph.json"
 IMPATIENT = Timing(lease_s=0.5, safety_net_s=0.05, abandon_s=0.3, stop_s=0.3)
 """A worker that does within a second what it usually takes half a minute for."""
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is about the other database."""
+    for item in items:
+        if DIALECT != "sqlite" and item.get_closest_marker("sqlite"):
+            item.add_marker(pytest.mark.skip(reason="about SQLite"))
+
+
 Serve = Callable[..., AbstractAsyncContextManager[Starlette]]
 
 
 def project_config(data_dir: Path, **changes: Any) -> Config:
-    """The test project's configuration with its data in `data_dir`."""
+    """The test project's configuration with its data in `data_dir`, or in the database that stands for it."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LANGSMITH", "LANGCHAIN"))}
+    if DIALECT == "postgresql":
+        changes = {"database_uri": database_uri(data_dir), **changes}
     return replace(load_config(PROJECT, environ), data_dir=data_dir, shutdown_grace_s=0.0, **changes)
 
 

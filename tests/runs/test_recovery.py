@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from starlette.applications import Starlette
 
 from tests.conftest import IMPATIENT, connected, served
+from tests.databases import DIALECT
 from tests.driver import Driver, eventually
 from tests.gate import Gate
 from waystation.runs import lifecycle
@@ -21,8 +22,11 @@ from waystation.timestamps import now_us
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 
+AT_THE_START = HOUR if DIALECT == "sqlite" else 1
+"""A lease that the next process to start does not respect: on SQLite there is no other process, elsewhere it must be over."""
 
-async def claimed_by_the_dead(app: Starlette, lasts_us: int = HOUR, limit: int = 10) -> list[Claimed]:
+
+async def claimed_by_the_dead(app: Starlette, lasts_us: int = AT_THE_START, limit: int = 10) -> list[Claimed]:
     """What a worker holds that then dies without a word."""
     claim = Claim(str(uuid4()), now_us() + lasts_us)
     runs: list[Claimed] = await app.state.server.db.write(lifecycle.claim, claim, limit, now_us())
@@ -35,6 +39,11 @@ async def attempts(app: Starlette) -> dict[str, int]:
 
     result: dict[str, int] = await app.state.server.db.read(read)
     return result
+
+
+def as_if_killed(conn: Connection) -> None:
+    """What a process that stops in good order hands back does not count as an attempt: take that back beforehand."""
+    conn.execute(text("UPDATE runs SET handed_back = handed_back - 1"))
 
 
 async def test_a_run_resumes_from_its_last_checkpoint(tmp_path: Path, gate: Gate) -> None:
@@ -234,6 +243,7 @@ async def test_a_run_that_keeps_killing_its_process_is_given_up(tmp_path: Path, 
                 return gate.visits == times
 
             await eventually(executed, f"attempt {attempt + 1}")
+            await app.state.server.db.write(as_if_killed)
     async with served(tmp_path, job_max_retries=allowed) as app, connected(app) as client:
         driver = Driver(client)
         settled = await driver.settled(thread)
@@ -388,6 +398,7 @@ async def test_a_run_whose_lease_expires_is_taken_over_without_a_restart(tmp_pat
         assert await attempts(app) == {run["run_id"]: 2}
 
 
+@pytest.mark.sqlite
 async def test_a_run_that_cannot_be_settled_is_tried_again(tmp_path: Path, gate: Gate) -> None:
     """The disk is full, or the like: the database refuses the final state, later it does not."""
 

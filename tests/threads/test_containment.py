@@ -46,6 +46,7 @@ def test_containment(needle: Any, haystack: Any, expected: bool) -> None:
     assert contained(needle, haystack) is expected
 
 
+@pytest.mark.sqlite
 async def test_sqlite_has_the_same_containment(db: SqliteDatabase) -> None:
     def ask(conn: Connection, needle: Any, haystack: str | None) -> bool:
         condition = contains(literal(haystack, Text), encode(needle))

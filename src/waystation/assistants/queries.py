@@ -90,7 +90,11 @@ class Filters:
         return statement
 
 
-_INSERT = postgresql.insert(assistants).on_conflict_do_nothing(index_elements=["assistant_id"])
+_INSERT = (
+    postgresql.insert(assistants)
+    .on_conflict_do_nothing(index_elements=["assistant_id"])
+    .returning(assistants.c.assistant_id)
+)
 _INSERT_VERSION = insert(assistant_versions)
 _FIND = select(assistants).where(assistants.c.assistant_id == bindparam("assistant_id"))
 _LOCK = _FIND.with_for_update()
@@ -114,7 +118,7 @@ def create(
 ) -> dict[str, Any]:
     """Store a new assistant as version 1; returns its row. Raises Conflict (spec 2.3)."""
     row = {"assistant_id": assistant_id, **asdict(content), "version": 1, "created_at": now}
-    if conn.execute(_INSERT, {**row, "updated_at": now}).rowcount:
+    if conn.execute(_INSERT, {**row, "updated_at": now}).first():
         conn.execute(_INSERT_VERSION, row)
         return {**row, "updated_at": now}
     existing = find(conn, assistant_id, access) if if_exists == "do_nothing" else None

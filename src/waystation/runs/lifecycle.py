@@ -488,8 +488,7 @@ def in_flight_runs(conn: Connection, thread_ids: Sequence[str]) -> list[str]:
 
 
 def require_no_run_in_flight(conn: Connection, thread_id: str) -> None:
-    """Raise Conflict when the thread has an unsettled run (spec 4.3). Until the end of the transaction none begins."""
-    queries.lock_thread(conn, thread_id)
+    """Raise Conflict when the thread has an unsettled run (spec 4.3)."""
     if active := queries.active_runs(conn, thread_id):
         raise Conflict(f"Thread {thread_id} is busy with run {active[0].run_id}; its state cannot be edited now.")
 
@@ -509,9 +508,9 @@ def record_state(
     last one did, and the error of the deleted one is forgotten.
 
     Raises Conflict when a run is in flight, unless told to keep the status."""
+    queries.lock_thread(conn, thread_id)
     if if_in_flight == "refuse":
         require_no_run_in_flight(conn, thread_id)
-    queries.lock_thread(conn, thread_id)
     rest_status = "error" if failed else "interrupted" if pending else "idle"
     status = "busy" if queries.active_runs(conn, thread_id) else rest_status
     queries.set_thread(

@@ -178,12 +178,11 @@ class PostgresDatabase:
         try:
             with _pipeline(connection) as raw:
                 raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                try:
-                    return run(connection)
-                finally:
-                    raw.execute("ROLLBACK")
+                result = run(connection)
+                raw.execute("ROLLBACK")
+            return result
         except BaseException as error:
-            if self._is_lost(error):
+            if self._is_lost(error) or not _rolled_back(connection):
                 self._local.connection = None
                 with self._lock:
                     self._reader_connections.discard(connection)
@@ -291,11 +290,7 @@ class PostgresDatabase:
             time.sleep(PAUSE_S)
 
     def _roll_back(self) -> None:
-        if self._writing is None:
-            return
-        try:
-            _raw(self._writing).execute("ROLLBACK")
-        except self._psycopg.Error:
+        if self._writing is not None and not _rolled_back(self._writing):
             self._drop_writing()
 
     def _drop_writing(self) -> None:
@@ -321,14 +316,33 @@ def _raw(connection: Connection) -> psycopg.Connection[Any]:
 
 @contextmanager
 def _pipeline(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
-    """psycopg's connection in pipeline mode."""
+    """psycopg's connection in pipeline mode. The first error counts: what follows from it in the pipeline says nothing new."""
     raw = _raw(connection)
-    with raw.pipeline() as pipeline:
-        connection.info[PIPELINE] = pipeline
-        try:
-            yield raw
-        finally:
-            connection.info.pop(PIPELINE, None)
+    first: BaseException | None = None
+    try:
+        with raw.pipeline() as pipeline:
+            connection.info[PIPELINE] = pipeline
+            try:
+                yield raw
+            except BaseException as error:  # noqa: BLE001 - raised below, when the pipeline has been left
+                first = error
+            finally:
+                connection.info.pop(PIPELINE, None)
+    except Exception:
+        if first is None:
+            raise
+    if first is not None:
+        raise first
+
+
+def _rolled_back(connection: Connection) -> bool:
+    """Take back what a failed function has begun; whether the connection can still be used. Not in a pipeline, which ignores
+    everything that follows an error."""
+    try:
+        _raw(connection).execute("ROLLBACK")
+    except Exception:  # noqa: BLE001 - whatever it is, the connection is of no use any more
+        return False
+    return True
 
 
 def _discard(connection: Connection) -> None:
