@@ -226,20 +226,30 @@ class PostgresDatabase:
         with _pipeline(connection) as raw:
             raw.execute("BEGIN")
             own_id = raw.execute(OWN_ID)
-            for call in group:
-                raw.execute("SAVEPOINT caller")
-                try:
-                    call.result = call.run(connection)
-                except (DBAPIError, self._psycopg.Error):
-                    raise
-                except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
-                    call.error = error
-                    raw.execute("ROLLBACK TO caller")
-                raw.execute("RELEASE caller")
+            if len(group) == 1:
+                self._run(group[0], connection)
+            else:
+                for call in group:
+                    raw.execute("SAVEPOINT caller")
+                    if not self._run(call, connection):
+                        raw.execute("ROLLBACK TO caller")
+                    raw.execute("RELEASE caller")
             (status.transaction,) = own_id.fetchone() or (None,)
             status.committing = True
             raw.execute("COMMIT" if any(call.error is None for call in group) else "ROLLBACK")
             connection.info[PIPELINE].sync()
+
+    def _run(self, call: Call, connection: Connection) -> bool:
+        """Whether the function did what it wanted. An error of its own is kept for its caller, one of the database raised: in a
+        pipeline it may be anybody's."""
+        try:
+            call.result = call.run(connection)
+        except (DBAPIError, self._psycopg.Error):
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
+            call.error = error
+            return False
+        return True
 
     def _alone(self, call: Call) -> None:
         """Carry out one caller in a transaction of its own, again and again if the moment is bad."""
