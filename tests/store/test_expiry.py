@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from langgraph.store.base import GetOp, ListNamespacesOp, PutOp, SearchOp
 from sqlalchemy import func, select
 
-from waystation.storage.sqlite import SqliteDatabase
+from tests.databases import open_database
+from waystation.storage.database import Database
 from waystation.storage.tables import store_items
 from waystation.store import Store, queries, store, sweep_regularly
 from waystation.timestamps import MICROSECONDS
@@ -34,11 +36,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-async def rows(db: SqliteDatabase) -> int:
+async def rows(db: Database) -> int:
     return await db.read(lambda conn: conn.execute(select(func.count()).select_from(store_items)).scalar_one())
 
 
-async def test_an_expired_item_is_gone_for_every_operation(db: SqliteDatabase, clock: Clock) -> None:
+async def test_an_expired_item_is_gone_for_every_operation(db: Database, clock: Clock) -> None:
     memory = Store(db)
     await memory.aput(("a",), "k", {"n": 1}, ttl=10)
     clock.pass_minutes(9.99)
@@ -52,7 +54,7 @@ async def test_an_expired_item_is_gone_for_every_operation(db: SqliteDatabase, c
     ]
 
 
-async def test_reading_starts_the_time_anew(db: SqliteDatabase, clock: Clock) -> None:
+async def test_reading_starts_the_time_anew(db: Database, clock: Clock) -> None:
     memory = Store(db)
     await memory.aput(("a",), "k", {}, ttl=10)
     for _ in range(3):
@@ -62,7 +64,7 @@ async def test_reading_starts_the_time_anew(db: SqliteDatabase, clock: Clock) ->
         assert len(memory.search(("a",))) == 1
 
 
-async def test_reading_without_refresh_does_not(db: SqliteDatabase, clock: Clock) -> None:
+async def test_reading_without_refresh_does_not(db: Database, clock: Clock) -> None:
     memory, still = Store(db), Store(db, {"refresh_on_read": False})
     await memory.aput(("a",), "k", {}, ttl=10)
     clock.pass_minutes(6)
@@ -73,7 +75,7 @@ async def test_reading_without_refresh_does_not(db: SqliteDatabase, clock: Clock
     assert await memory.aget(("a",), "k") is None
 
 
-async def test_a_call_overrides_refresh_on_read(db: SqliteDatabase, clock: Clock) -> None:
+async def test_a_call_overrides_refresh_on_read(db: Database, clock: Clock) -> None:
     still = Store(db, {"refresh_on_read": False})
     await still.aput(("a",), "k", {}, ttl=10)
     clock.pass_minutes(6)
@@ -82,7 +84,7 @@ async def test_a_call_overrides_refresh_on_read(db: SqliteDatabase, clock: Clock
     assert await still.aget(("a",), "k") is not None
 
 
-async def test_the_default_time_to_live(db: SqliteDatabase, clock: Clock) -> None:
+async def test_the_default_time_to_live(db: Database, clock: Clock) -> None:
     memory = Store(db, {"default_ttl": 10})
     await memory.aput(("a",), "default", {})
     await memory.aput(("a",), "longer", {}, ttl=20)
@@ -93,7 +95,7 @@ async def test_the_default_time_to_live(db: SqliteDatabase, clock: Clock) -> Non
     assert {item.key for item in await memory.asearch(())} == {"for ever"}
 
 
-async def test_overwriting_replaces_the_time_to_live(db: SqliteDatabase, clock: Clock) -> None:
+async def test_overwriting_replaces_the_time_to_live(db: Database, clock: Clock) -> None:
     memory = Store(db)
     await memory.aput(("a",), "k", {}, ttl=10)
     await memory.abatch([GetOp(("a",), "k"), PutOp(("a",), "k", {"v": 2}, ttl=1)])
@@ -101,7 +103,7 @@ async def test_overwriting_replaces_the_time_to_live(db: SqliteDatabase, clock: 
     assert await memory.aget(("a",), "k") is None
 
 
-async def test_an_item_stored_after_its_expiry_is_a_new_one(db: SqliteDatabase, clock: Clock) -> None:
+async def test_an_item_stored_after_its_expiry_is_a_new_one(db: Database, clock: Clock) -> None:
     memory = Store(db)
     await memory.aput(("a",), "k", {"v": 1}, ttl=10)
     clock.pass_minutes(11)
@@ -112,14 +114,14 @@ async def test_an_item_stored_after_its_expiry_is_a_new_one(db: SqliteDatabase, 
 
 
 @pytest.mark.parametrize("ttl", [1e300, float("inf")])
-async def test_a_time_to_live_beyond_all_calendars(db: SqliteDatabase, clock: Clock, ttl: float) -> None:
+async def test_a_time_to_live_beyond_all_calendars(db: Database, clock: Clock, ttl: float) -> None:
     memory = Store(db)
     await memory.aput(("a",), "k", {}, ttl=ttl)
     clock.pass_minutes(1_000_000)
     assert await memory.aget(("a",), "k") is not None
 
 
-async def test_sweeping_frees_expired_items_only(db: SqliteDatabase, clock: Clock) -> None:
+async def test_sweeping_frees_expired_items_only(db: Database, clock: Clock) -> None:
     memory = Store(db)
     await memory.abatch([PutOp(("a",), f"short{number}", {}, ttl=1 + number) for number in range(5)])
     await memory.abatch([PutOp(("a",), "long", {}, ttl=60), PutOp(("a",), "for ever", {})])
@@ -130,7 +132,7 @@ async def test_sweeping_frees_expired_items_only(db: SqliteDatabase, clock: Cloc
     assert await memory.sweep() == 0
 
 
-async def test_one_sweep_transaction_is_bounded_and_takes_the_oldest(db: SqliteDatabase, clock: Clock) -> None:
+async def test_one_sweep_transaction_is_bounded_and_takes_the_oldest(db: Database, clock: Clock) -> None:
     memory = Store(db)
     await memory.abatch([PutOp(("a",), f"k{number}", {}, ttl=1 + number) for number in range(3)])
     clock.pass_minutes(30)
@@ -139,7 +141,31 @@ async def test_one_sweep_transaction_is_bounded_and_takes_the_oldest(db: SqliteD
     assert left == ["k2"]
 
 
-async def test_the_sweeper_sweeps_until_it_is_cancelled(db: SqliteDatabase, clock: Clock) -> None:
+async def test_two_processes_sweep_at_once(db: Database, clock: Clock, tmp_path: Path) -> None:
+    await Store(db).abatch([PutOp(("a",), f"k{number}", {}, ttl=1) for number in range(200)])
+    await Store(db).aput(("a",), "long", {}, ttl=60)
+    clock.pass_minutes(30)
+    other = open_database(tmp_path / "store.db")
+    try:
+        counts = await asyncio.gather(*(Store(each).sweep(limit=7) for each in (db, other)))
+    finally:
+        await other.close()
+    assert sum(counts) == 200
+    assert await rows(db) == 1
+
+
+async def test_an_item_that_is_written_while_it_is_swept_stays(db: Database, clock: Clock) -> None:
+    memory = Store(db)
+    for _ in range(20):
+        await memory.aput(("a",), "k", {}, ttl=1)
+        clock.pass_minutes(2)
+        await asyncio.gather(memory.sweep(), memory.aput(("a",), "k", {"v": "new"}, ttl=60))
+        item = await memory.aget(("a",), "k")
+        assert item is not None
+        assert item.value == {"v": "new"}
+
+
+async def test_the_sweeper_sweeps_until_it_is_cancelled(db: Database, clock: Clock) -> None:
     memory = Store(db, {"sweep_interval_minutes": 0.0001})
     await memory.aput(("a",), "k", {}, ttl=1)
     clock.pass_minutes(2)

@@ -17,6 +17,7 @@ from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import runs, threads
 from waystation.threads import queries
 from waystation.threads import search as thread_search
+from waystation.threads.removal import remove_some
 from waystation.threads.search import Filters, Order, Page
 
 LONG = "x" * LONGEST
@@ -68,6 +69,7 @@ def labels(conn: Connection) -> set[tuple[str, str, str]]:
     }
 
 
+@pytest.mark.sqlite
 async def test_labels_follow_every_change_of_metadata(db: SqliteDatabase) -> None:
     ids = await db.write(add, {"a": "x", "n": {"deep": 1}}, {"a": "y"})
     assert await db.read(labels) == {("a", '"x', ids[0]), ("a", '"y', ids[1])}
@@ -125,13 +127,16 @@ async def test_filters_are_combined(db: SqliteDatabase) -> None:
     assert await db.read(thread_search.find_ids, among, Order(), Page(9), EVERYTHING) == [ids[12], ids[6]]
 
 
-@pytest.mark.parametrize("few", [5, 2000])
+@pytest.mark.parametrize(("few", "near", "many"), [(5, 3, 50), (5, 3, 9), (5, 4000, 50), (2000, 4000, 50)])
 @pytest.mark.parametrize("column", ["created_at", "updated_at", "thread_id", "status", "state_updated_at"])
 async def test_pages_join_without_gap_or_overlap(
-    db: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, column: str, few: int
+    db: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, column: str, few: int, near: int, many: int
 ) -> None:
     monkeypatch.setattr(thread_source, "FEW", few)
+    monkeypatch.setattr(thread_source, "MANY", many)
     monkeypatch.setattr(thread_search, "FEW", few)
+    monkeypatch.setattr(thread_search, "NEAR", near)
+    monkeypatch.setattr(thread_search, "NEAR_FOR_EACH", 0)
     ids = await db.write(add, *({"tag": "t"} for _ in range(23)))
     for filters in (Filters({"tag": "t"}), Filters(), Filters(status="idle")):
         paged: list[str] = []
@@ -140,6 +145,28 @@ async def test_pages_join_without_gap_or_overlap(
         assert paged == ids[::-1]
 
 
+@pytest.mark.parametrize("ascending", [True, False])
+@pytest.mark.parametrize("column", ["updated_at", "thread_id", "state_updated_at"])
+async def test_what_is_far_in_the_order_of_the_sort_is_found(
+    db: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, column: str, ascending: bool
+) -> None:
+    """Some pages are filled from the first threads, some from the first and later ones, some from none of the first."""
+    for module, name, value in (
+        (thread_source, "FEW", 4),
+        (thread_search, "NEAR", 7),
+        (thread_search, "NEAR_FOR_EACH", 1),
+    ):
+        monkeypatch.setattr(module, name, value)
+    ids = await db.write(add, *({"end": "first" if i < 10 else "last"} for i in range(40)))
+    for end, expected in (("first", ids[:10]), ("last", ids[10:])):
+        ordered = expected if ascending else expected[::-1]
+        for offset, limit in itertools.product((0, 3, 8), (1, 4, 9)):
+            order, page = Order(column, ascending), Page(limit, offset)
+            found = await db.read(thread_search.find_ids, Filters({"end": end}), order, page, EVERYTHING)
+            assert found == ordered[offset : offset + limit]
+
+
+@pytest.mark.sqlite
 async def test_search_reads_a_page_along_the_index(db: SqliteDatabase) -> None:
     """The plan that keeps the default search fast: no sort, and no table but the index."""
     await db.write(add, *({"tag": "t"} for _ in range(10)))
@@ -158,6 +185,7 @@ async def test_search_reads_a_page_along_the_index(db: SqliteDatabase) -> None:
     assert await db.read(plan) == ["SEARCH label USING PRIMARY KEY (key=? AND value=?)"]
 
 
+@pytest.mark.sqlite
 async def test_deleting_threads_with_runs_leaves_no_label(db: SqliteDatabase) -> None:
     (thread_id,) = await db.write(add, {"a": "x"})
     run = {
@@ -174,6 +202,6 @@ async def test_deleting_threads_with_runs_leaves_no_label(db: SqliteDatabase) ->
         "attempt": 0,
     }
     await db.write(lambda conn: conn.execute(insert(runs), run))
-    await db.write(queries.remove, [thread_id], EVERYTHING)
+    await db.write(remove_some, [thread_id], EVERYTHING)
     assert await db.read(labels) == set()
     assert await db.read(lambda conn: conn.execute(select(runs.c.run_id)).all()) == []

@@ -22,6 +22,9 @@ HEAD = "0002"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+LOCK = "SELECT pg_advisory_xact_lock(1473795924)"
+"""Lets one process at a time look at the tables of a PostgreSQL database and change them."""
+
 
 def upgrade(db: Database) -> None:
     """Create or change the tables as far as needed, in one transaction.
@@ -34,6 +37,8 @@ def upgrade(db: Database) -> None:
 
 def upgrade_connection(conn: Connection) -> None:
     """`upgrade` as part of the caller's transaction."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text(LOCK))
     tables = set(inspect(conn).get_table_names())
     if "alembic_version" not in tables:
         if common := sorted(tables & metadata.tables.keys()):

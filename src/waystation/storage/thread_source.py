@@ -5,13 +5,14 @@ wanted metadata (`waystation.storage.labels`) and a look at how many threads car
 
 * sorted by creation, the rarest label's part of the index is read in order, and ends at the page's last row;
 * sorted otherwise, a rare label's threads are all read and sorted;
-* a common label is looked up for one thread after the other, in the order of the sort.
+* a common label is looked up for one thread after the other, in the order of the sort. Where none of the first threads carries
+  it, that could take long: then its threads are read and sorted after all (`ThreadSource.otherwise`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, TableClause, bindparam, exists, func, literal, select
@@ -26,6 +27,9 @@ __all__ = ["FEW", "ThreadSource", "thread_source"]
 FEW = 2000
 """So many threads may be read and sorted for one page; beyond, walking an index in order is faster."""
 
+
+MANY = 50_000
+"""So many threads may be read and sorted when a walk has gone on for too long."""
 
 MOST_LABELS = 20
 """So many labels are looked up; SQLite refuses statements with a thousand conditions, and the rest is checked row by row."""
@@ -42,13 +46,15 @@ class ThreadSource:
     """Sort by this column rather than that of `threads`."""
     narrow: bool
     """Whether the search starts at an index other than those of `threads`."""
+    otherwise: Callable[[Connection], ThreadSource] | None = None
+    """Tells where to start if the first threads in the order of the sort have turned out not to fill the page."""
 
 
 _COUNT = select(func.count()).select_from(
     select(literal(1).label("one"))
     .select_from(thread_labels)
     .where(thread_labels.c.key == bindparam("label_key"), thread_labels.c.value == bindparam("label_value"))
-    .limit(FEW + 1)
+    .limit(bindparam("most"))
     .subquery()
 )
 
@@ -72,13 +78,20 @@ def thread_source(
     exact = () if sufficient else (contains(threads.c.metadata, needle),)
     if not labels or given_ids:
         return _threads(*(_carries(threads, label) for label in labels), *exact)
-    counts = [
-        conn.execute(_COUNT, {"label_key": label.key, "label_value": label.value}).scalar_one() for label in labels
-    ]
+    counts = [_count(conn, label, FEW) for label in labels]
     rarest = counts.index(min(counts))
-    if not by_creation and counts[rarest] > FEW:
-        return _threads(*(_carries(threads, label) for label in labels), *exact)
-    return _labelled(labels.pop(rarest), labels, exact)
+    narrow = _labelled(labels[rarest], [*labels[:rarest], *labels[rarest + 1 :]], exact)
+    if by_creation or counts[rarest] <= FEW:
+        return narrow
+    walk = _threads(*(_carries(threads, label) for label in labels), *exact)
+    return replace(walk, otherwise=lambda conn: narrow if _count(conn, labels[rarest], MANY) <= MANY else walk)
+
+
+def _count(conn: Connection, label: Label, most: int) -> int:
+    """How many threads carry the label; not counted further than one more than `most`."""
+    parameters = {"label_key": label.key, "label_value": label.value, "most": most + 1}
+    found: int = conn.execute(_COUNT, parameters).scalar_one()
+    return found
 
 
 def _threads(*conditions: ColumnElement[bool]) -> ThreadSource:

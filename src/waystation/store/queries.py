@@ -128,14 +128,18 @@ _TOUCH = (
     .values(expires_at=bindparam("until", type_=BigInteger))
 )
 
+_EXPIRED = _i.expires_at <= bindparam("now", type_=BigInteger)
 _SWEEP = delete(store_items).where(
+    _EXPIRED,
     tuple_(_i.namespace, _i.key).in_(
         select(_i.namespace, _i.key)
-        .where(_i.expires_at <= bindparam("now", type_=BigInteger))
+        .where(_EXPIRED)
         .order_by(_i.expires_at)
         .limit(bindparam("limit", type_=BigInteger))
-    )
+        .with_for_update(skip_locked=True)
+    ),
 )
+"""Several processes may sweep at once; an item that is being written is passed over, for it lives on."""
 
 
 def get_item(conn: Connection, namespace: str, key: str, now: int, access: Access) -> ItemRow | None:

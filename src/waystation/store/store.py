@@ -9,6 +9,7 @@ from langgraph.store.base import BaseStore, Op, Result
 
 from waystation.auth.access import EVERYTHING, Access
 from waystation.storage.database import Database
+from waystation.storage.sweeping import Sweep, sweep_once
 from waystation.store import queries
 from waystation.store.batch import Batch
 from waystation.timestamps import now_us
@@ -66,10 +67,12 @@ class Store(BaseStore):
         return results
 
     async def sweep(self, limit: int = SWEEP_LIMIT) -> int:
-        """Free the space of expired items, `limit` in a transaction so that others get their turn; returns how many."""
-        swept = 0
-        while (count := await self._db.write(queries.sweep, now_us(), limit)) > 0:
-            swept += count
-            if count < limit:
-                break
-        return swept
+        """Free the space of expired items; returns how many there were."""
+        return await sweep_once(self.expired(limit))
+
+    async def expired(self, limit: int = SWEEP_LIMIT) -> Sweep:
+        """The sweep of expired items, `limit` in a transaction."""
+        count = limit
+        while count >= limit:
+            count = await self._db.write(queries.sweep, now_us(), limit)
+            yield count

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from waystation.auth.access import Access
 from waystation.errors import NotFound
-from waystation.runs import lifecycle
 from waystation.storage import checkpoints
 from waystation.threads import queries, search
+from waystation.threads.removal import PART, prune_some, remove_some
 from waystation.threads.ttl import Strategy
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["delete_thread", "delete_threads_of_assistant", "prune"]
 
 AT_ONCE = 200
-"""Threads deleted in one transaction: others wait for the writer meanwhile."""
+"""Threads named in one statement."""
 
 
 async def delete_thread(server: Server, access: Access, thread_id: str) -> None:
@@ -38,8 +38,8 @@ async def prune(server: Server, access: Access, thread_ids: Sequence[str], strat
     for part in _parts(wanted):
         await server.db.read(_require_none_hidden, part, access)
     if strategy == "delete":
-        return sum([await _delete(server, access, part) for part in _parts(wanted)])
-    return sum([await server.db.write(_keep_latest, part, access) for part in _parts(wanted)])
+        return await _delete(server, access, wanted)
+    return await _keep_latest(server, access, wanted)
 
 
 async def delete_threads_of_assistant(server: Server, access: Access, assistant_id: str) -> None:
@@ -51,27 +51,27 @@ async def delete_threads_of_assistant(server: Server, access: Access, assistant_
 
 
 async def _delete(server: Server, access: Access, thread_ids: Sequence[str]) -> int:
-    deleted, running = await server.db.write(_delete_rows, thread_ids, access)
-    if running:
-        await server.engine.stop_deleted(running)
+    """Delete the threads in as many transactions as it takes to keep nobody waiting; returns how many there were."""
+    deleted = 0
+    left = thread_ids
+    while left:
+        removed = await server.db.write(remove_some, left, access)
+        deleted += len(removed.threads)
+        if removed.running:
+            await server.engine.stop_deleted(removed.running)
+        for key in removed.set_aside:
+            while await server.db.write(checkpoints.delete_set_aside, key, PART):
+                pass
+        left = removed.left
     return deleted
 
 
-def _delete_rows(conn: Connection, thread_ids: Sequence[str], access: Access) -> tuple[int, list[str]]:
-    """How many threads there were, and the runs that were in flight on them."""
-    visible = queries.visible(conn, thread_ids, access)
-    if not visible:
-        return 0, []
-    running = lifecycle.in_flight_runs(conn, visible)
-    queries.remove(conn, visible, access)
-    return len(visible), running
-
-
-def _keep_latest(conn: Connection, thread_ids: Sequence[str], access: Access) -> int:
-    visible = queries.visible(conn, thread_ids, access)
-    if visible:
-        checkpoints.prune(conn, visible, "keep_latest")
-    return len(visible)
+async def _keep_latest(server: Server, access: Access, thread_ids: Sequence[str]) -> int:
+    pruned, left, place = 0, thread_ids, checkpoints.BEGINNING
+    while left:
+        step = await server.db.write(prune_some, left, access, place)
+        pruned, left, place = pruned + step.threads, step.left, step.place
+    return pruned
 
 
 def _require_none_hidden(conn: Connection, thread_ids: Sequence[str], access: Access) -> None:

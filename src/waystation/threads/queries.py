@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.dialects import postgresql
 
 from waystation.auth.access import Access
@@ -16,7 +16,7 @@ from waystation.storage.tables import threads
 from waystation.threads.ttl import Ttl, ttl_columns
 from waystation.threads.wire import COLUMNS, TTL_COLUMNS
 
-__all__ = ["copy", "create", "existing", "get", "new_row", "patch", "remove", "require", "visible"]
+__all__ = ["copy", "create", "existing", "get", "new_row", "patch", "require", "visible"]
 
 _COLUMNS = (
     "thread_id",
@@ -41,7 +41,6 @@ _METADATA = select(threads.c.metadata).where(threads.c.thread_id == bindparam("t
 _LOCKED_METADATA = _METADATA.with_for_update()
 _AMONG = select(threads.c.thread_id).where(threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)))
 _PATCH = update(threads).where(threads.c.thread_id == bindparam("of_thread"))
-_DELETE = delete(threads).where(threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)))
 
 
 def new_row(thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: int) -> dict[str, Any]:
@@ -125,12 +124,6 @@ def visible(conn: Connection, thread_ids: Sequence[str], access: Access) -> list
 def existing(conn: Connection, thread_ids: Sequence[str]) -> list[str]:
     """Those of `thread_ids` that exist, whoever they belong to: only to tell a forbidden id from an unknown one."""
     return list(conn.execute(_AMONG, {"thread_ids": list(thread_ids)}).scalars())
-
-
-def remove(conn: Connection, thread_ids: Sequence[str], access: Access) -> None:
-    """Delete threads with their runs, events and checkpoints."""
-    checkpoints.delete_threads(conn, list(thread_ids))
-    conn.execute(access.limit(_DELETE, threads.c.metadata), {"thread_ids": list(thread_ids)})
 
 
 def _missing(thread_id: str) -> NotFound:

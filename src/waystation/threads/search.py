@@ -46,6 +46,12 @@ class Page:
 MANY = 2**62
 """More threads than there can be."""
 
+_SCATTERED = frozenset({"thread_id", "updated_at", "state_updated_at"})
+"""Columns whose values differ from thread to thread: a value limits how many threads come before it."""
+
+NEAR, NEAR_FOR_EACH = 4000, 20
+"""So many threads, and so many more for each that is wanted, are looked at in the order of the sort before giving up on it."""
+
 _WITH_STATUS = select(func.count()).select_from(
     select(literal(1).label("one")).where(threads.c.status == bindparam("status")).limit(FEW + 1).subquery()
 )
@@ -86,12 +92,28 @@ def find_ids(conn: Connection, filters: Filters, order: Order, page: Page, acces
     source = thread_source(
         conn, filters.metadata, by_creation=order.column == "created_at", given_ids=filters.ids is not None
     )
+    statement = _page(conn, filters, order, page, source)
+    if source.otherwise is not None and order.column in _SCATTERED:
+        column: ColumnElement[Any] = threads.c[order.column]
+        nearest = NEAR + NEAR_FOR_EACH * (page.offset + page.limit)
+        sort = column.asc() if order.ascending else column.desc()
+        last = conn.execute(select(column).order_by(sort).limit(1).offset(nearest)).scalar()
+        if last is not None:
+            near = statement.where(column <= last if order.ascending else column >= last)
+            found = list(conn.execute(access.limit(near, threads.c.metadata)).scalars())
+            if len(found) == page.limit:
+                return found
+            statement = _page(conn, filters, order, page, source.otherwise(conn))
+    return list(conn.execute(access.limit(statement, threads.c.metadata)).scalars())
+
+
+def _page(conn: Connection, filters: Filters, order: Order, page: Page, source: ThreadSource) -> Select[Any]:
+    """The statement that finds the page from `source` on."""
     statement = select(source.thread_id).select_from(source.rows).where(*source.conditions)
     statement = _filtered(conn, statement, filters, source, order)
     for key in _sort_keys(order, source):
         statement = statement.order_by(key.asc() if order.ascending else key.desc())
-    statement = statement.limit(page.limit).offset(page.offset)
-    return list(conn.execute(access.limit(statement, threads.c.metadata)).scalars())
+    return statement.limit(page.limit).offset(page.offset)
 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:

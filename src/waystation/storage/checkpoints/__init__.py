@@ -12,16 +12,25 @@ from waystation.storage.checkpoints.maintenance import (
     prune,
     storage_report,
 )
+from waystation.storage.checkpoints.pruning import BEGINNING, Place, keep_latest
 from waystation.storage.checkpoints.queries import newest_checkpoint_id
+from waystation.storage.checkpoints.removal import delete_set_aside, find_set_aside, set_aside, size
 from waystation.storage.checkpoints.saver import RunSaver, Saver
 
 __all__ = [
+    "BEGINNING",
+    "Place",
     "RunSaver",
     "Saver",
     "copy_thread",
     "delete_for_runs",
+    "delete_set_aside",
     "delete_threads",
+    "find_set_aside",
+    "keep_latest",
     "newest_checkpoint_id",
     "prune",
+    "set_aside",
+    "size",
     "storage_report",
 ]

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from waystation.errors import BadInput, Conflict
-from waystation.storage.checkpoints import queries
+from waystation.storage.checkpoints import pruning, queries, removal
 from waystation.storage.checkpoints.compression import Compression
 from waystation.storage.checkpoints.keys import pack_id, version_key
-from waystation.storage.checkpoints.records import ABSENT, STORED, Record
+from waystation.storage.checkpoints.records import STORED, Record
 from waystation.storage.driver import Sql
 
 __all__ = [
@@ -25,11 +25,6 @@ __all__ = [
     "prune",
     "storage_report",
 ]
-
-_DELETE_THREAD = tuple(
-    Sql(f"DELETE FROM {table} WHERE thread_key = ?")
-    for table in ("checkpoint_writes", "checkpoint_values", "checkpoints", "checkpoint_runs", "checkpoint_threads")
-)
 
 _COPY = (
     Sql(
@@ -71,17 +66,9 @@ _DELETE_RUN = tuple(
 
 _DELETE_VALUES_OF_RUN = Sql("DELETE FROM checkpoint_values WHERE thread_key = ? AND run_key = ?")
 
-_DELETE_CHECKPOINT = Sql("DELETE FROM checkpoints WHERE thread_key = ? AND ns = ? AND checkpoint_id = ?")
-
 _DELETE_WRITES = Sql("DELETE FROM checkpoint_writes WHERE thread_key = ? AND ns = ? AND checkpoint_id = ?")
 
 _DELETE_VALUE = Sql("DELETE FROM checkpoint_values WHERE thread_key = ? AND ns = ? AND channel = ? AND version = ?")
-
-_DELETE_UNUSED_RUNS = Sql(
-    "DELETE FROM checkpoint_runs WHERE thread_key = ?"
-    " AND run_key NOT IN (SELECT run_key FROM checkpoints WHERE thread_key = ?)"
-    " AND run_key NOT IN (SELECT run_key FROM checkpoint_writes WHERE thread_key = ?)"
-)
 
 _RECORDS = Sql("SELECT ns, checkpoint_id, parent_id, data FROM checkpoints WHERE thread_key = ?")
 
@@ -102,6 +89,9 @@ _SIZE_OF_WRITES = Sql(
     "SELECT COALESCE(SUM(count), 0), COALESCE(SUM(LENGTH(data)), 0) FROM checkpoint_writes WHERE thread_key = ?"
 )
 
+AT_ONCE = 5000
+"""Rows that `prune` deletes before it looks at the thread again."""
+
 Value = tuple[str, str, int]
 """Namespace, channel, version key."""
 
@@ -109,10 +99,7 @@ Value = tuple[str, str, int]
 def delete_threads(conn: Connection, thread_ids: Iterable[str]) -> None:
     """Delete everything these threads have in checkpoints. Unknown ids are skipped."""
     for thread_id in thread_ids:
-        key = queries.thread_key(conn, thread_id)
-        if key is not None:
-            for statement in _DELETE_THREAD:
-                statement.run(conn, key)
+        removal.delete_thread(conn, thread_id)
 
 
 def copy_thread(conn: Connection, source: str, target: str) -> None:
@@ -162,9 +149,9 @@ def prune(conn: Connection, thread_ids: Iterable[str], strategy: str = "keep_lat
         delete_threads(conn, thread_ids)
     elif strategy == "keep_latest":
         for thread_id in thread_ids:
-            key = queries.thread_key(conn, thread_id)
-            if key is not None:
-                _keep_latest(conn, key)
+            place: pruning.Place | None = pruning.BEGINNING
+            while place is not None:
+                _, place = pruning.keep_latest(conn, thread_id, AT_ONCE, place)
     else:
         raise BadInput(f"There is no prune strategy {strategy!r}; use 'delete' or 'keep_latest'.")
 
@@ -210,21 +197,6 @@ def _delete_runs(conn: Connection, key: int, run_keys: Sequence[int]) -> None:
             _DELETE_VALUES_OF_RUN.run(conn, key, run_key)
 
 
-def _keep_latest(conn: Connection, key: int) -> None:
-    records = _records(conn, key)
-    newest: dict[str, bytes] = {}
-    for ns, checkpoint_id in records:
-        newest[ns] = max(newest.get(ns, b""), checkpoint_id)
-    kept = {(ns, each) for ns, checkpoint_id in newest.items() for each in _rebuilt_from(records, ns, checkpoint_id)}
-    for ns, checkpoint_id in list(records):
-        if (ns, checkpoint_id) not in kept:
-            del records[ns, checkpoint_id]
-            _DELETE_CHECKPOINT.run(conn, key, ns, checkpoint_id)
-            _DELETE_WRITES.run(conn, key, ns, checkpoint_id)
-    _delete_unused_values(conn, key, records)
-    _DELETE_UNUSED_RUNS.run(conn, key, key, key)
-
-
 Records = dict[tuple[str, bytes], tuple[bytes | None, Record]]
 """By namespace and checkpoint id: the parent's id, and the record."""
 
@@ -235,18 +207,6 @@ def _records(conn: Connection, key: int) -> Records:
         (ns, checkpoint_id): (parent_id, Record.unpack(data, compression))
         for ns, checkpoint_id, parent_id, data in _RECORDS.rows(conn, key)
     }
-
-
-def _rebuilt_from(records: Records, ns: str, checkpoint_id: bytes) -> list[bytes]:
-    """The checkpoint, and its ancestors up to those that hold a value of each of its delta channels."""
-    needed = [checkpoint_id]
-    missing = set(records[ns, checkpoint_id][1].delta_channels)
-    current: bytes | None = records[ns, checkpoint_id][0]
-    while missing and current is not None and (ns, current) in records:
-        needed.append(current)
-        current, record = records[ns, current]
-        missing -= {channel for channel, presence in record.presence.items() if presence != ABSENT}
-    return needed
 
 
 def _delete_unused_values(conn: Connection, key: int, records: Records) -> None:

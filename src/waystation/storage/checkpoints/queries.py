@@ -14,6 +14,7 @@ from waystation.storage.checkpoints.keys import is_own_version, pack_id, unpack_
 from waystation.storage.driver import InsertSql, Sql
 
 __all__ = [
+    "SET_ASIDE",
     "CheckpointRow",
     "Row",
     "RunRow",
@@ -99,7 +100,13 @@ _NEWEST_ID = Sql(
 
 _NAMESPACES = Sql("SELECT DISTINCT ns FROM checkpoints WHERE thread_key = ? ORDER BY ns")
 
-_THREADS = Sql("SELECT thread_id FROM checkpoint_threads ORDER BY thread_key")
+SET_ASIDE = "deleted:"
+"""What the ids of threads begin with that have been deleted, as far as somebody may ask, but whose rows are still there."""
+
+_THREADS = Sql(
+    f"SELECT thread_id FROM checkpoint_threads WHERE SUBSTR(thread_id, 1, {len(SET_ASIDE)}) <> '{SET_ASIDE}'"
+    " ORDER BY thread_key"
+)
 
 
 class RunRow(NamedTuple):
