@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 
-__all__ = ["HEARTBEAT", "SseEvent", "names", "parse", "received"]
+__all__ = ["HEARTBEAT", "STOPPING", "SseEvent", "names", "parse", "received"]
 
 HEARTBEAT = b": heartbeat"
+STOPPING = b": the server is stopping; reconnect to go on"
 _FRAME = re.compile(rb"event: ([^\r\n]+)\r\ndata: ([^\r\n]*)(?:\r\nid: ([^\r\n]+))?")
 
 
@@ -26,13 +27,13 @@ class SseEvent:
 
 
 def parse(body: bytes) -> list[SseEvent]:
-    """The events of a whole stream, without heartbeats. Raises AssertionError for anything else between them."""
+    """The events of a whole stream, without comments. Raises AssertionError for anything else between them."""
     assert body == b"" or body.endswith(b"\r\n\r\n")
     return [event for block in body.split(b"\r\n\r\n")[:-1] for event in _event(block)]
 
 
 def _event(block: bytes) -> list[SseEvent]:
-    if block == HEARTBEAT:
+    if block in (HEARTBEAT, STOPPING):
         return []
     match = _FRAME.fullmatch(block)
     assert match is not None, f"not a frame: {block!r}"
@@ -41,7 +42,7 @@ def _event(block: bytes) -> list[SseEvent]:
 
 
 async def received(response: httpx.Response) -> AsyncIterator[SseEvent]:
-    """The events of a live stream as they arrive, without heartbeats."""
+    """The events of a live stream as they arrive, without comments."""
     left = b""
     async for piece in response.aiter_raw():
         left += piece

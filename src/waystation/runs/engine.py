@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections.abc import Container, Sequence
+from typing import Literal
 
 from sqlalchemy import Connection
 
@@ -12,11 +13,13 @@ from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import NotFound
 from waystation.observability.figures import QueueFigures, WorkerFigures
 from waystation.runs import lifecycle, queries
+from waystation.runs.capacity import Capacity
 from waystation.runs.lifecycle import Claim, Created
 from waystation.runs.order import Order
+from waystation.runs.waiting import until_over
 from waystation.runs.worker import Worker
 from waystation.storage.database import Database
-from waystation.streams.bus import MemoryBus
+from waystation.streams.bus import Bus
 from waystation.streams.events import Event, Positions, RunEnd
 from waystation.timestamps import MICROSECONDS, now_us
 
@@ -30,16 +33,24 @@ NOTHING = b"{}"
 
 
 class Engine:
-    """Creates, cancels and deletes runs, and tells the worker and the listeners about it."""
+    """Creates, cancels and deletes runs, and tells workers and listeners about it. `worker` is that of this process, if it has
+    one; other processes are reached through the bus."""
 
     def __init__(
-        self, db: Database, bus: MemoryBus, positions: Positions, graphs: Container[str], worker: Worker
+        self,
+        db: Database,
+        bus: Bus,
+        positions: Positions,
+        graphs: Container[str],
+        worker: Worker | None,
+        capacity: Capacity,
     ) -> None:
         self._db = db
         self._bus = bus
         self._positions = positions
         self._graphs = graphs
         self._worker = worker
+        self._capacity = capacity
 
     async def create(self, access: Access, order: Order) -> Created:
         """Store a run and start it if it may start. Raises what `lifecycle.create` raises."""
@@ -50,32 +61,52 @@ class Engine:
         return await asyncio.shield(self._create_all(access, orders))
 
     async def _create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
-        offers = [self._worker.reserve() if order.after_s == 0 else None for order in orders]
+        await self._capacity.reserve(len(orders))
+        offers = [self._offer(order) for order in orders]
         try:
             created = await self._db.write(_create_all, access, self._graphs, orders, now_us(), offers)
         except BaseException:
+            self._capacity.settle(len(orders), pending=0)
             for offer in offers:
-                if offer is not None:
-                    self._worker.release()
+                self._release(offer)
             raise
+        self._capacity.settle(len(orders), pending=sum(each.claimed is None for each in created))
         for each, offer in zip(created, offers, strict=True):
             self._created(each, offer)
         return created
 
+    def _offer(self, order: Order) -> Claim | None:
+        return self._worker.reserve() if self._worker is not None and order.after_s == 0 else None
+
+    def _release(self, offer: Claim | None) -> None:
+        if self._worker is not None and offer is not None:
+            self._worker.release()
+
     def _created(self, created: Created, offer: Claim | None) -> None:
         if created.stopped:
-            self._worker.stop(created.stopped)
+            self._stop(created.stopped)
         for run_id in created.gone:
             self._ended(created.run["thread_id"], run_id, "interrupted")
-        if created.claimed is not None:
+        if created.claimed is not None and self._worker is not None:
             self._worker.accept(created.claimed)
             return
-        if offer is not None:
-            self._worker.release()
-        if created.run["created_at"] > created.run["updated_at"]:
-            self._worker.wake_at(created.run["created_at"])
-        else:
+        self._release(offer)
+        later = created.run["created_at"] > created.run["updated_at"]
+        self._wake(created.run["created_at"] if later else 0)
+
+    def _wake(self, due_us: int = 0) -> None:
+        """The queue holds a run, for now or for later, that any worker may take."""
+        if self._worker is not None and due_us:
+            self._worker.wake_at(due_us)
+        elif self._worker is not None:
             self._worker.wake()
+        self._bus.wake_workers(due_us)
+
+    def _stop(self, run_ids: Sequence[str]) -> None:
+        """These runs were cancelled or deleted: whoever executes them has to stop."""
+        elsewhere = self._worker.stop(run_ids) if self._worker is not None else run_ids
+        if elsewhere:
+            self._bus.stop_runs(elsewhere)
 
     async def cancel(self, access: Access, thread_id: str | None, run_id: str, action: str) -> None:
         """Cancel a run (spec 7.1). It is `interrupted` when this returns, and settled as soon as it has stopped.
@@ -102,25 +133,27 @@ class Engine:
 
     def _cancelled(self, run_id: str, thread_id: str, held: bool) -> None:
         if held:
-            self._worker.stop([run_id])
+            self._stop([run_id])
         else:
             self._ended(thread_id, run_id, "interrupted")
-            self._worker.wake()
+            self._wake()
 
-    async def delete(self, access: Access, thread_id: str, run_id: str) -> None:
-        """Delete a run with its checkpoints, stopping it first if need be. Raises NotFound."""
+    async def delete(self, access: Access, thread_id: str, run_id: str) -> Literal["held", "queued", "settled"]:
+        """Delete a run with its checkpoints, stopping it first if need be; returns what it was. Raises NotFound."""
         with self._bus.wait_for_end(run_id) as waiter:
             was = await self._db.write(lifecycle.delete, access, thread_id, run_id, now_us())
             if was == "held":
-                self._worker.stop([run_id])
-                await waiter.end(STOP_WAIT_S)
+                await waiter.announce()
+                self._stop([run_id])
+                await until_over(self._db, self._bus, waiter, STOP_WAIT_S)
             elif was == "queued":
                 self._ended(thread_id, run_id, "rollback")
-                self._worker.wake()
+                self._wake()
+        return was
 
     async def stop_deleted(self, run_ids: list[str]) -> None:
         """The rows of these runs are gone with their thread: stop executing them."""
-        self._worker.stop(run_ids)
+        self._stop(run_ids)
 
     async def cancel_assistant_runs(self, assistant_id: str) -> None:
         """Cancel what an assistant that is being deleted has in flight."""
@@ -150,12 +183,12 @@ class Engine:
 
     def worker_figures(self) -> WorkerFigures:
         """How busy this process's worker is."""
-        return self._worker.figures()
+        return self._worker.figures() if self._worker is not None else WorkerFigures(max=0, active=0, available=0)
 
     def _ended(self, thread_id: str, run_id: str, status: str) -> None:
         """Tell listeners of a run that no worker will ever settle."""
         end = RunEnd(status, NOTHING)
-        self._bus.publish([Event(self._positions.next(), thread_id, run_id, "", b"", end=end)])
+        self._bus.proclaim(Event(self._positions.next(), thread_id, run_id, "", b"", end=end))
 
 
 def _create_all(

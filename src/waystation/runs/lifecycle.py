@@ -31,6 +31,7 @@ from waystation.errors import Conflict, NotFound, WaystationError
 from waystation.runs import queries
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage import checkpoints
+from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
 
 __all__ = [
@@ -223,6 +224,7 @@ def _prepare_thread(
         thread_metadata=thread_metadata,
         thread_config=thread_config,
     )
+    own_ttl = ttl_of_run(kwargs["config"]["configurable"])
     if thread is None:
         queries.insert_thread(
             conn,
@@ -237,12 +239,15 @@ def _prepare_thread(
                 "created_at": now,
                 "updated_at": now,
                 "state_updated_at": now,
+                **ttl_columns(own_ttl or order.default_ttl, now),
             },
         )
-    elif not was_busy:
-        queries.set_thread(
-            conn, order.thread_id, status="busy", metadata=thread_metadata, config=thread_config, updated_at=now
-        )
+        return kwargs, metadata
+    changes: dict[str, Any] = {} if own_ttl is None else ttl_columns(own_ttl, now)
+    if not was_busy:
+        changes.update(status="busy", metadata=thread_metadata, config=thread_config)
+    if changes:
+        queries.set_thread(conn, order.thread_id, renew_ttl=own_ttl is None, updated_at=now, **changes)
     return kwargs, metadata
 
 
@@ -377,6 +382,7 @@ def _settle_thread(
         rest_status=rest_status,
         error=error,
         updated_at=now,
+        renew_ttl=True,
         **changes,
     )
     return more
@@ -513,6 +519,7 @@ def record_state(
         require_no_run_in_flight(conn, thread_id)
     rest_status = "error" if failed else "interrupted" if pending else "idle"
     status = "busy" if queries.active_runs(conn, thread_id) else rest_status
+    changes: dict[str, Any] = {} if failed is None else {"error": None}
     queries.set_thread(
         conn,
         thread_id,
@@ -522,5 +529,5 @@ def record_state(
         interrupts=interrupts,
         updated_at=now,
         state_updated_at=now,
-        **({} if failed is None else {"error": None}),
+        **changes,
     )

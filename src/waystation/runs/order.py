@@ -12,6 +12,7 @@ from waystation.errors import BadInput, UnprocessableInput
 from waystation.http.bodies import require_uuid
 from waystation.reserved import strip_config, strip_context, strip_metadata
 from waystation.runs.models import RunCreate, RunCreateStateful, RunCreateStateless
+from waystation.threads.ttl import Ttl
 
 __all__ = ["Order", "configured", "merged_thread_config", "order_from"]
 
@@ -37,12 +38,18 @@ class Order:
     server_configurable: Mapping[str, Any] = field(default_factory=dict)
     """What the server adds to ``configurable``: the request id, selected headers."""
     user_id: str | None = None
+    default_ttl: Ttl | None = None
+    """For the thread, if the run makes it and does not say itself."""
     listener: str | None = None
     """The process that waits for the run or streams it (`waystation.streams.bus`)."""
 
 
 def order_from(
-    body: RunCreate, thread_id: str | None, server_configurable: Mapping[str, Any], user_id: str | None
+    body: RunCreate,
+    thread_id: str | None,
+    server_configurable: Mapping[str, Any],
+    user_id: str | None,
+    default_ttl: Ttl | None = None,
 ) -> Order:
     """`body` as an `Order`; `thread_id` is None for a stateless run.
 
@@ -89,6 +96,7 @@ def order_from(
         after_s=body.after_seconds or 0.0,
         server_configurable=server_configurable,
         user_id=user_id,
+        default_ttl=default_ttl,
     )
 
 

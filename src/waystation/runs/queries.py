@@ -7,12 +7,14 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Row,
     Select,
     Table,
     bindparam,
+    cast,
     delete,
     exists,
     func,
@@ -24,6 +26,7 @@ from sqlalchemy import (
 from waystation.auth.access import Access
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import runs, threads
+from waystation.timestamps import MICROSECONDS
 
 __all__ = [
     "WIRE_COLUMNS",
@@ -98,6 +101,9 @@ _INSERT_THREAD = Prepared(
         "created_at",
         "updated_at",
         "state_updated_at",
+        "ttl_strategy",
+        "ttl_minutes",
+        "expires_at",
     ),
 )
 
@@ -156,15 +162,23 @@ def set_run(conn: Connection, of_run: str, **values: Any) -> None:
     _update(runs, runs.c.run_id, tuple(values)).run(conn, {"of_id": of_run, **_prefixed(values)})
 
 
-def set_thread(conn: Connection, of_thread: str, **values: Any) -> None:
-    """Overwrite columns of a thread."""
-    _update(threads, threads.c.thread_id, tuple(values)).run(conn, {"of_id": of_thread, **_prefixed(values)})
+def set_thread(conn: Connection, of_thread: str, *, renew_ttl: bool = False, **values: Any) -> None:
+    """Overwrite columns of a thread. With `renew_ttl` its time to live, if it has one, begins anew at ``updated_at``."""
+    _update(threads, threads.c.thread_id, tuple(values), renew_ttl).run(conn, {"of_id": of_thread, **_prefixed(values)})
+
+
+_EXPIRY: Any = bindparam("new_updated_at", type_=BigInteger) + cast(
+    threads.c.ttl_minutes * (60 * MICROSECONDS), BigInteger
+)
 
 
 @cache
-def _update(table: Table, key: Column[str], columns: tuple[str, ...]) -> Prepared:
+def _update(table: Table, key: Column[str], columns: tuple[str, ...], renew_ttl: bool = False) -> Prepared:
     """The update statement for these columns, built once for each combination that the lifecycle uses."""
-    return Prepared(update(table).where(key == bindparam("of_id")).values({c: bindparam(f"new_{c}") for c in columns}))
+    values: dict[str, Any] = {column: bindparam(f"new_{column}", type_=table.c[column].type) for column in columns}
+    if renew_ttl:
+        values["expires_at"] = _EXPIRY
+    return Prepared(update(table).where(key == bindparam("of_id")).values(values))
 
 
 def _prefixed(values: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, get_args
 
 from pydantic import RootModel, TypeAdapter
@@ -29,13 +30,15 @@ from waystation.runs.models import (
     StreamMode,
 )
 from waystation.runs.order import Order, order_from
-from waystation.runs.waiting import keep_alive_until_end, result_of_settled
-from waystation.runs.watching import joined, live, mode_filter
+from waystation.runs.waiting import ResultWaiter, settled_run
+from waystation.runs.watching import joined, live
 from waystation.runs.wire import SCHEMA as RUN
 from waystation.runs.wire import run_to_wire
 from waystation.streams.bus import EndWaiter
 from waystation.streams.response import StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
+from waystation.threads.refresh import refresh_state
+from waystation.threads.ttl import default_ttl
 
 __all__ = ["router"]
 
@@ -55,7 +58,13 @@ _BATCH: TypeAdapter[list[RunCreateStateless]] = TypeAdapter(list[RunCreateStatel
 def _order(request: Request, body: RunCreate, thread_id: str | None) -> Order:
     if request.app.state.server.config.http.disable_webhooks:
         body.webhook = None  # accepted, and nothing is sent (spec 11)
-    return order_from(body, thread_id, server_configurable(request), access_of(request).user_id)
+    return order_from(
+        body,
+        thread_id,
+        server_configurable(request),
+        access_of(request).user_id,
+        default_ttl(request.app.state.server.config),
+    )
 
 
 def _locations(order: Order, *, suffix: str, threaded: bool) -> dict[str, str]:
@@ -113,6 +122,7 @@ async def _create_and_wait(request: Request, order: Order, body: RunCreate) -> R
     server = request.app.state.server
     with ExitStack() as resources:
         waiter = resources.enter_context(server.bus.wait_for_end(order.run_id))
+        order = replace(order, listener=server.bus.listener(end_only=True))
         await server.engine.create(access_of(request), order)
         headers = _locations(order, suffix="join", threaded=True)
         cancel = _canceller(request, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
@@ -131,12 +141,12 @@ async def _result(
     """The run's result. One that comes before the first keep-alive is due goes out as a plain response."""
     server = request.app.state.server
     with resources:
+        waiting = ResultWaiter(server, access_of(request), thread_id, run_id, waiter)
         if on_disconnect is None:
-            end = await waiter.end(server.config.heartbeat_s)
-            if end is not None and end.result is not None:
-                return raw_json(end.result, headers=headers)
-        body = keep_alive_until_end(server, access_of(request), thread_id, run_id, waiter)
-        return StreamResponse(body, {**JSON, **headers}, on_disconnect, resources.pop_all())
+            result = await waiting.within(server.config.heartbeat_s)
+            if result is not None:
+                return raw_json(result, headers=headers)
+        return StreamResponse(waiting.or_keep_alive(), {**JSON, **headers}, on_disconnect, resources.pop_all())
 
 
 @router.post(
@@ -160,8 +170,9 @@ async def _create_and_stream(request: Request, order: Order, body: RunCreate, *,
     server, access = request.app.state.server, access_of(request)
     with ExitStack() as resources:
         subscription = resources.enter_context(server.bus.subscribe(order.thread_id, order.run_id))
+        order = replace(order, listener=server.bus.listener())
         await server.engine.create(access, order)
-        frames = live(server, access, subscription, order.run_id, wanted=mode_filter(()))
+        frames = live(server, subscription, resumable=order.kwargs["resumable"])
         headers = _locations(order, suffix="stream", threaded=threaded)
         cancel = _canceller(request, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
         return StreamResponse(frames, {**SSE_HEADERS, **headers}, cancel, resources.pop_all())
@@ -189,9 +200,10 @@ async def join_run(request: Request, thread_id: str, run_id: str) -> Response:
     cancel = _canceller(request, thread_id, run_id) if _cancels(request) else None
     with ExitStack() as resources:
         waiter = resources.enter_context(server.bus.wait_for_end(run_id))
-        settled = await server.db.lookup(result_of_settled, thread_id, run_id, access)
+        settled = await server.db.lookup(settled_run, thread_id, run_id, access)
         if settled is not None:
-            return raw_json(settled, headers=headers)
+            return raw_json(settled.result, headers=headers)
+        await waiter.announce()
         return await _result(request, thread_id, run_id, waiter, headers, cancel, resources.pop_all())
 
 
@@ -303,7 +315,9 @@ async def get_run(request: Request, thread_id: str, run_id: str) -> Response:
 @router.delete("/threads/{thread_id}/runs/{run_id}", **operation("Delete a run", status=204))
 async def delete_run(request: Request, thread_id: str, run_id: str) -> Response:
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
-    await request.app.state.server.engine.delete(access_of(request), thread_id, run_id)
+    server = request.app.state.server
+    if await server.engine.delete(access_of(request), thread_id, run_id) == "settled":
+        await refresh_state(server, thread_id)
     return empty()
 
 
@@ -320,6 +334,7 @@ async def cancel_run(request: Request, thread_id: str, run_id: str) -> Response:
     headers = {"Content-Location": path, "Location": f"{path}/join"}
     with ExitStack() as resources:
         waiter = resources.enter_context(server.bus.wait_for_end(run_id))
+        await waiter.announce()
         await server.engine.cancel(access, thread_id, run_id, action)
         return await _result(request, thread_id, run_id, waiter, headers, None, resources.pop_all())
 

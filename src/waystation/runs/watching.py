@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from waystation.auth.access import Access
@@ -12,17 +13,13 @@ from waystation.runs.waiting import RUN_NOT_FOUND
 from waystation.streams import queries as event_queries
 from waystation.streams.bus import Subscription
 from waystation.streams.events import BEGINNING, Event, parse_event_id
-from waystation.streams.sse import HEARTBEAT, frame, raw_frame
+from waystation.streams.following import Follower
+from waystation.streams.sse import HEARTBEAT, INTERRUPTED, frame, raw_frame, slow_consumer
 
 if TYPE_CHECKING:
     from waystation.app import Server
 
 __all__ = ["joined", "live", "mode_filter"]
-
-PAGE = 500
-"""Stored events read at a time."""
-
-SLOW = {"error": "SlowConsumer", "message": "Events arrived faster than they were read; reconnect to go on."}
 
 
 Wanted = Callable[[Event], bool]
@@ -41,40 +38,15 @@ def mode_filter(modes: Sequence[str]) -> Wanted:
     return wanted
 
 
-async def live(
-    server: Server,
-    access: Access,
-    subscription: Subscription,
-    run_id: str,
-    *,
-    wanted: Wanted,
-    after: int = BEGINNING,
-) -> AsyncIterator[bytes]:
-    """Frames of everything that arrives on `subscription`, until the run is settled. The caller has subscribed already."""
-    settled = False
-    while True:
-        batch = await subscription.batch(0 if settled else server.config.heartbeat_s)
-        frames: list[bytes] = []
-        for event in batch:
-            if event.end is not None:
-                if event.end.status != "pending":
-                    if frames:
-                        yield b"".join(frames)
-                    return
-            elif event.position > after and wanted(event):
-                frames.append(frame(event, with_id=event.resumable))
-        if frames:
-            yield b"".join(frames)
-        elif not batch:
-            if subscription.overflowed:
-                yield raw_frame("error", encode(SLOW))
-            if subscription.over or settled:
-                return
-            run = await server.db.lookup(queries.find_run, subscription.thread_id, run_id, access)
-            if run is None or run.settled_at is not None:
-                settled = True  # its last events may have arrived while we looked
-            else:
-                yield HEARTBEAT
+async def live(server: Server, subscription: Subscription, *, resumable: bool) -> AsyncGenerator[bytes, None]:
+    """Frames of everything from the beginning of the run that `subscription` is for, until it is settled. The caller has
+    subscribed before the run was created."""
+    follower = Follower(
+        server.db, server.bus, subscription, server.config.heartbeat_s, after=BEGINNING, stored=resumable
+    )
+    async with aclosing(_frames(follower, subscription, mode_filter(()), resumable)) as frames:
+        async for piece in frames:
+            yield piece
 
 
 async def joined(
@@ -85,7 +57,7 @@ async def joined(
     *,
     last_event_id: str | None,
     modes: Sequence[str],
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Frames of a run that was created earlier: stored events after `last_event_id` if it keeps any, then live ones."""
     wanted = mode_filter(modes)
     with server.bus.subscribe(thread_id, run_id) as subscription:
@@ -93,21 +65,49 @@ async def joined(
         if run is None:
             yield raw_frame("error", encode(RUN_NOT_FOUND))
             return
-        after = _position(last_event_id) if run.kwargs.get("resumable") else None
-        seen = BEGINNING  # of what is stored; whatever arrives live is newer than anything the client can have seen
-        if after is not None:
-            while True:
-                stored = await server.db.read(event_queries.read_run, thread_id, run_id, max(after, seen), PAGE)
-                if chosen := [frame(event, with_id=True) for event in stored if wanted(event)]:
-                    yield b"".join(chosen)
-                if stored:
-                    seen = stored[-1].position
-                if len(stored) < PAGE:
-                    break
-        if run.settled_at is not None:
+        resumable, over = bool(run.kwargs.get("resumable")), run.settled_at is not None
+        if not over:
+            await subscription.announce()
+        start = await _start(server, thread_id, run_id, last_event_id) if resumable else BEGINNING
+        follower = Follower(
+            server.db, server.bus, subscription, server.config.heartbeat_s, after=start, stored=resumable
+        )
+        if resumable:
+            async with aclosing(follower.replay()) as stored:
+                async for events in stored:
+                    if chosen := [frame(event, with_id=True) for event in events if wanted(event)]:
+                        yield b"".join(chosen)
+        if over:
             return
-        async for piece in live(server, access, subscription, run_id, wanted=wanted, after=seen):
-            yield piece
+        async with aclosing(_frames(follower, subscription, wanted, resumable)) as frames:
+            async for piece in frames:
+                yield piece
+
+
+async def _frames(
+    follower: Follower, subscription: Subscription, wanted: Wanted, resumable: bool
+) -> AsyncGenerator[bytes, None]:
+    told = resumable  # nothing of a resumable run is lost, only late
+    async with aclosing(follower.batches()) as batches:
+        async for events in batches:
+            if chosen := [frame(e, with_id=e.resumable) for e in events if e.end is None and wanted(e)]:
+                yield b"".join(chosen)
+            if any(event.end is not None for event in events):
+                return
+            if not events:
+                yield HEARTBEAT if told or not follower.interrupted else INTERRUPTED
+                told = told or follower.interrupted
+    if subscription.overflowed:
+        yield slow_consumer()
+
+
+async def _start(server: Server, thread_id: str, run_id: str, last_event_id: str | None) -> int:
+    """The position after which a resumable run's events are wanted: those that come from now on, and those after
+    `last_event_id` if one was given that can be read."""
+    last = await server.db.lookup(event_queries.last_of_run, thread_id, run_id)
+    newest = BEGINNING if last is None else last
+    after = _position(last_event_id)
+    return newest if after is None else min(after, newest)
 
 
 def _position(last_event_id: str | None) -> int | None:

@@ -11,10 +11,10 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -26,14 +26,16 @@ from waystation.errors import Unavailable
 from waystation.graphs import Graphs
 from waystation.observability.figures import WorkerFigures
 from waystation.runs import lifecycle, queries
+from waystation.runs.alarm import Alarm, while_open
 from waystation.runs.execution import Ending, Execution
+from waystation.runs.leases import Leases
 from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
 from waystation.storage.checkpoints import RunSaver, Saver
 from waystation.storage.database import Database
 from waystation.store import Store
 from waystation.streams import queries as event_queries
-from waystation.streams.bus import MemoryBus
+from waystation.streams.bus import Bus
 from waystation.streams.events import Positions, RunEnd
 from waystation.streams.log import RunLog
 from waystation.timestamps import MICROSECONDS, now_us
@@ -47,6 +49,9 @@ log = structlog.get_logger("waystation.runs")
 MIN_NODE_THREADS = 16
 """Threads for synchronous nodes of one loop at least; otherwise one for each run that may be executing."""
 
+CLAIM_AT_ONCE = 4
+"""Runs claimed in one transaction by a worker that is not alone: it leaves some to others that were woken as well."""
+
 REMEMBERED_STOPS = 1024
 """Stop signals kept for runs that are just being handed to this worker."""
 
@@ -59,6 +64,8 @@ class Timing:
     """How long a run belongs to a worker without a renewal. A dead worker's runs are taken over after this."""
     safety_net_s: float = 5
     """How often leases are renewed, expired ones taken over, and the queue looked at without a wake-up."""
+    without_bus_s: float = 1
+    """The same while no signal of another process can arrive."""
     abandon_s: float = 10
     """How long a cancelled run may take to stop before it is settled without it: a blocking node cannot be interrupted."""
     stop_s: float = 5
@@ -80,6 +87,8 @@ class _Running:
     timed_out: bool = False
     """Set on the attempt that settles a run which did not stop at its time limit."""
     began_at: float = field(default_factory=time.monotonic)
+    left_more: bool = False
+    """Whether its thread has further runs waiting, which nobody could start before it was settled."""
     events: RunLog | None = None
 
 
@@ -93,7 +102,7 @@ class Worker:
         graphs: Graphs,
         store: Store,
         saver: Saver,
-        bus: MemoryBus,
+        bus: Bus,
         positions: Positions,
     ) -> None:
         self.worker_id = str(uuid4())
@@ -108,6 +117,7 @@ class Worker:
         self._bus = bus
         self._positions = positions
         self._loops = RunnerLoops(threads=max(MIN_NODE_THREADS, config.jobs_per_worker))
+        self._leases = Leases()
         self._running: dict[str, _Running] = {}
         self._reserved = 0
         self._may_have_more = True
@@ -115,15 +125,14 @@ class Worker:
         self._lock = threading.Lock()
         self._closing = False
         self._safety_net: asyncio.Task[None] | None = None
-        self._due_timer: asyncio.TimerHandle | None = None
-        self._home: asyncio.AbstractEventLoop | None = None
-        self._errands: set[asyncio.Future[None]] = set()
+        self._alarm = Alarm(self.fill, self._fill_and_look_ahead)
 
     # --- life
 
     async def start(self) -> None:
         """Take over what a former process of this database left behind, and begin to work."""
-        self._home = asyncio.get_running_loop()
+        self._alarm.start()
+        self._leases.renewed(time.monotonic(), self.timing.lease_s)
         await self._take_over(everything=True)
         await self._fill_and_look_ahead()
         self._safety_net = asyncio.create_task(self._watch_over(), name="waystation-safety-net")
@@ -139,8 +148,7 @@ class Worker:
             self._safety_net.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._safety_net
-        if self._due_timer is not None:
-            self._due_timer.cancel()
+        self._alarm.stop()
         await self._drained(grace_s)
         for running in list(self._running.values()):
             running.hand_back = True
@@ -150,6 +158,7 @@ class Worker:
             log.warning("a run does not stop; handing it back all the same", run_id=running.run.run_id)
             with contextlib.suppress(LeaseLost):
                 await self._db.write(lifecycle.requeue, running.run, now_us())
+                self._bus.wake_workers()
         await asyncio.to_thread(self._loops.close)
 
     async def _drained(self, within_s: float) -> None:
@@ -189,24 +198,32 @@ class Worker:
         self._launch(running)
 
     async def fill(self) -> None:
-        """Claim as many due runs as there are free slots."""
+        """Claim due runs until there are no more, or no free slots."""
+        while await self._claim_some():
+            pass
+
+    async def _claim_some(self) -> bool:
+        """Claim as many due runs as there are free slots, or, to share them with other workers, some of that. True when there
+        may be more that fit."""
         with self._lock:
             free = self.jobs - len(self._running) - self._reserved
             if self._closing or free <= 0:
                 self._may_have_more = True
-                return
-            self._reserved += free
+                return False
+            limit = free if self._bus.address is None else min(free, CLAIM_AT_ONCE)
+            self._reserved += limit
             self._may_have_more = False
         claimed: list[Claimed] = []
         try:
-            claimed = await self._db.write(lifecycle.claim, self._claim(), free, now_us())
+            claimed = await self._db.write(lifecycle.claim, self._claim(), limit, now_us())
         finally:
             with self._lock:
-                self._reserved -= free - len(claimed)
-                if len(claimed) == free:
+                self._reserved -= limit - len(claimed)
+                if len(claimed) == limit:
                     self._may_have_more = True
         for run in claimed:
             self.accept(run)
+        return len(claimed) == limit < free
 
     async def _fill_and_look_ahead(self) -> None:
         """Claim what is due, and set the timer for what is due next."""
@@ -214,31 +231,34 @@ class Worker:
         await self.fill()
         due = await self._db.read(lifecycle.next_due_at, before)  # what fell due meanwhile has not been claimed
         if due is not None:
-            self._set_due_timer(due)
+            self._alarm.ring_at(due)
 
     def wake(self) -> None:
-        """There may be a run to claim. Called after a commit that put one into the queue."""
+        """There may be a run to claim. Called after a commit that put one into the queue, by this process or another."""
         with self._lock:
             self._may_have_more = True
-        self._at_home(self.fill)
+        self._alarm.ring()
 
     def wake_at(self, due_us: int) -> None:
         """There will be a run to claim at `due_us` (microseconds since the epoch)."""
-        if self._home is not None:
-            self._home.call_soon_threadsafe(self._set_due_timer, due_us)
+        self._alarm.ring_at(due_us)
 
-    def stop(self, run_ids: Sequence[str]) -> None:
-        """These runs were cancelled: stop executing them. Called after the commit that cancelled them."""
+    def stop(self, run_ids: Sequence[str]) -> list[str]:
+        """These runs were cancelled: stop executing them. Called after the commit that cancelled them. Returns those that are not
+        executed here."""
+        elsewhere: list[str] = []
         for run_id in run_ids:
             with self._lock:
                 running = self._running.get(run_id)
                 if running is None:
+                    elsewhere.append(run_id)
                     self._stops[run_id] = time.monotonic()
                     if len(self._stops) > REMEMBERED_STOPS:
                         self._stops.popitem(last=False)
                     continue
                 running.stop_asked_at = running.stop_asked_at or time.monotonic()
             self._cancel(running)
+        return elsewhere
 
     # --- executing
 
@@ -274,20 +294,14 @@ class Worker:
             finally:
                 self._forget(running)
         if self._may_have_more and not self._closing:
-            await _while_open(self.fill)
+            await while_open(self.fill)
+        if running.left_more and self._may_have_more:
+            self._bus.wake_workers()
 
     async def _attempt(self, running: _Running) -> None:
         run = running.run
-        events = RunLog(
-            self._bus,
-            self._db,
-            self._positions,
-            run.thread_id,
-            run.run_id,
-            resumable=bool(run.kwargs.get("resumable")),
-        )
-        running.events = events
         guard = partial(lifecycle.guard, run=run)
+        events = running.events = self._open_log(run, guard)
         durable = run.kwargs["durability"]
         saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
         execution = Execution(run, self._graphs, self._store, saver, events, self._config.job_timeout_s)
@@ -312,7 +326,21 @@ class Worker:
         settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
         if settled.more:
-            self._may_have_more = True
+            self._may_have_more = running.left_more = True
+
+    def _open_log(self, run: Claimed, guard: Callable[[Connection], None]) -> RunLog:
+        return RunLog(
+            self._bus,
+            self._db,
+            self._positions,
+            run.thread_id,
+            run.run_id,
+            resumable=bool(run.kwargs.get("resumable")),
+            attempt=run.attempt,
+            listener=run.listener,
+            guard=guard,
+            term=self._leases.term if now_us() < run.claim.until else lambda: None,
+        )
 
     async def _dropped(self, running: _Running) -> None:
         """The run belongs to somebody else by now, or was deleted with its thread; then nobody else will tell of its end."""
@@ -330,25 +358,32 @@ class Worker:
 
     async def _ending(self, running: _Running, execution: Execution, events: RunLog) -> Ending:
         run = running.run
+        if run.kwargs.get("resumable"):
+            await self._take_up_log(run, events)
         if running.timed_out:
             return await execution.timed_out()
         if running.stop_asked_at is not None or running.hand_back:
             raise asyncio.CancelledError
-        if run.attempt > 1:
-            if run.kwargs.get("resumable"):
-                last = await self._db.read(event_queries.last_position, run.thread_id)
-                self._positions.advance_past(last or 0)
-            if run.attempt > self._config.job_max_retries:
-                error = RuntimeError(f"The run was given up after {run.attempt - 1} attempts that did not finish.")
-                events.emit("error", {"error": "RuntimeError", "message": str(error)})
-                return await execution.ended("error", error)
+        if run.tries > self._config.job_max_retries:
+            error = RuntimeError(f"The run was given up after {run.tries - 1} attempts that did not finish.")
+            events.emit("error", {"error": "RuntimeError", "message": str(error)})
+            return await execution.ended("error", error)
         return await execution.attempt()
+
+    async def _take_up_log(self, run: Claimed, events: RunLog) -> None:
+        """Go on behind what is stored: by other processes, whose clocks may be ahead, and by earlier attempts."""
+        last = await self._db.lookup(event_queries.last_position, run.thread_id)
+        self._positions.advance_past(last or 0)
+        if run.attempt > 1:
+            own = await self._db.lookup(event_queries.last_of_run, run.thread_id, run.run_id)
+            events.resume_after(own or 0)
 
     async def _hand_back(self, running: _Running, events: RunLog, saver: RunSaver | None) -> None:
         """The process is shutting down: the run goes back to the queue and resumes elsewhere from its last checkpoint."""
         await events.flush()
         status = await self._last_write(saver, partial(lifecycle.requeue, run=running.run, now=now_us()))
         events.end(RunEnd(status))
+        self._bus.wake_workers()
 
     def _forget(self, running: _Running) -> None:
         with self._lock:
@@ -359,15 +394,38 @@ class Worker:
 
     async def _watch_over(self) -> None:
         while True:
-            await asyncio.sleep(self.timing.safety_net_s)
+            await self._pause()
             try:
-                await self._db.write(lifecycle.renew, self._claim(), list(self._running))
+                await self._renew()
                 await self._take_over(everything=False)
                 await self._stop_cancelled()
                 await self._abandon_stuck()
                 await self._fill_and_look_ahead()
             except Exception:
                 log.exception("the safety net failed; it tries again", every_s=self.timing.safety_net_s)
+
+    async def _pause(self) -> None:
+        """Until the safety net is due, which it is sooner while the bus is down."""
+        until = time.monotonic() + self.timing.safety_net_s
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, self.timing.without_bus_s))
+            if not self._bus.connected:
+                return
+
+    async def _renew(self) -> None:
+        asked_at = time.monotonic()
+        await self._db.write(lifecycle.renew, self._claim(), list(self._running))
+        if self._leases.renewed(asked_at, self.timing.lease_s):
+            await self._drop_lost()
+
+    async def _drop_lost(self) -> None:
+        """The process was stopped, or cut off from the database: stop executing what others have taken over meanwhile."""
+        for running in list(self._running.values()):
+            try:
+                await self._db.write(lifecycle.guard, running.run)
+            except LeaseLost:
+                running.hand_back = True
+                self._cancel(running)
 
     async def _take_over(self, *, everything: bool) -> None:
         """Requeue runs of dead workers; at start of the only process on a database that means all that are held."""
@@ -377,6 +435,7 @@ class Worker:
         )
         if requeued:
             log.info("took over runs of a process that died", runs=len(requeued))
+            self._bus.wake_workers()
         for run in to_settle:
             with self._lock:
                 self._stops[run.run_id] = time.monotonic()
@@ -408,38 +467,6 @@ class Worker:
                     if asked is not None:
                         self._stops[run.run_id] = asked
                 self.accept(run, timed_out=asked is None)
-
-    # --- plumbing
-
-    def _set_due_timer(self, due_us: int) -> None:
-        assert self._home is not None
-        delay = max(0.0, (due_us - now_us()) / MICROSECONDS)
-        when = self._home.time() + delay
-        if self._due_timer is not None:
-            if self._home.time() < self._due_timer.when() <= when:
-                return
-            self._due_timer.cancel()
-        self._due_timer = self._home.call_at(when, self._at_due)
-
-    def _at_due(self) -> None:
-        self._due_timer = None
-        self._spawn(self._fill_and_look_ahead)
-
-    def _at_home(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if self._home is not None and not self._home.is_closed():
-            self._home.call_soon_threadsafe(self._spawn, main)
-
-    def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = asyncio.ensure_future(_while_open(main))
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
-
-
-async def _while_open(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    try:
-        await main()
-    except Unavailable:
-        log.debug("the database closed while looking for the next run")
 
 
 def _uncancel() -> None:

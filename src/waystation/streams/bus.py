@@ -1,20 +1,19 @@
-"""The bus of one process: live events to whoever listens, by thread.
+"""The bus: live events to whoever listens, wake-ups and stop signals to whoever executes runs.
 
-It carries nothing that the database does not know or cannot do without: losing it costs latency, never data.
+It carries nothing that the database does not know or cannot do without: losing it costs latency, never data. `MemoryBus` stays
+within one process, `waystation.streams.redis_bus.RedisBus` connects many.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
-from collections import deque
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
-from waystation.streams.events import Event, RunEnd
+from waystation.streams.events import Event
+from waystation.streams.subscriptions import EndWaiter, Listening, Subscription
 
-__all__ = ["EndWaiter", "MemoryBus", "Subscription"]
+__all__ = ["BACKLOG_BYTES", "Bus", "EndWaiter", "MemoryBus", "Subscription"]
 
 T = TypeVar("T")
 
@@ -22,106 +21,96 @@ BACKLOG_BYTES = 64 * 1024 * 1024
 """Undelivered bytes a subscriber may pile up before it is cut off: a slow client must not fill the memory."""
 
 
-class Subscription:
-    """Events of one thread, in order, for one consumer on one event loop. Use as a context manager."""
+class Bus(Protocol):
+    """Publish and subscribe. Usable from every thread; what waits belongs to the event loop it was made on."""
 
-    def __init__(self, bus: MemoryBus, thread_id: str, run_id: str | None) -> None:
-        self._bus = bus
-        self._loop = asyncio.get_running_loop()
-        self._ready = asyncio.Event()
-        self._events: deque[Event] = deque()
-        self._given = 0
-        self._taken = 0
-        self._woken = False
-        self.thread_id = thread_id
-        self.run_id = run_id
-        self.overflowed = False
-        """True once this consumer was so slow that events were dropped; it gets no more."""
-
-    def __enter__(self) -> Subscription:
-        self._bus._add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bus._remove(self)
-
-    async def batch(self, timeout_s: float) -> list[Event]:
-        """All events that have arrived, at least one; or none when `timeout_s` passes first or when it is over."""
-        if not self._events and not self.over:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    while not self._events and not self.over:
-                        self._woken = False
-                        self._ready.clear()
-                        if not self._events:
-                            await self._ready.wait()
-            except TimeoutError:
-                return []
-        events = []
-        while self._events:
-            event = self._events.popleft()
-            self._taken += len(event.data)
-            events.append(event)
-        return events
+    backlog_bytes: int
+    """Undelivered bytes a subscriber may pile up."""
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more will arrive: this consumer was too slow, or the process is going away."""
-        return self.overflowed or self._bus.closed
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        ...
 
-    def _close(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._ready.set)
+    @property
+    def address(self) -> str | None:
+        """What other processes know this one by; None when there are no others."""
+        ...
 
-    def _offer(self, event: Event) -> None:
-        """Called from any thread, by one publisher of the thread at a time."""
-        if self.overflowed:
-            return
-        self._given += len(event.data)
-        if self._given - self._taken > self._bus.backlog_bytes and event.end is None:
-            self.overflowed = True
-        else:
-            self._events.append(event)
-        if not self._woken:
-            self._woken = True
-            try:
-                self._loop.call_soon_threadsafe(self._ready.set)
-            except RuntimeError:  # the consumer's loop is closed: nobody will read this
-                self.overflowed = True
+    @property
+    def connected(self) -> bool:
+        """Whether other processes can be heard. While they cannot, the database says what there is to know."""
+        ...
 
+    @property
+    def subscribers(self) -> int:
+        """How many subscriptions are open."""
+        ...
 
-class EndWaiter:
-    """Waits for the end of one run, without looking at its events. Use as a context manager."""
+    @property
+    def waiting(self) -> int:
+        """How many wait for a run to end, or follow the events of one."""
+        ...
 
-    def __init__(self, bus: MemoryBus, run_id: str) -> None:
-        self._bus = bus
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[RunEnd] = self._loop.create_future()
-        self.run_id = run_id
+    async def start(self, on_wake: Callable[[], None] | None, on_stop: Callable[[Sequence[str]], None]) -> None:
+        """Listen to other processes. On this loop `on_wake` is called when the queue may hold a run for this process (None:
+        it executes none), and `on_stop` with the runs that must not be executed any longer."""
+        ...
 
-    def __enter__(self) -> EndWaiter:
-        self._bus._add_waiter(self)
-        return self
+    def close(self) -> None:
+        """Let every subscription and every waiter end: the process is going away. It may still publish."""
+        ...
 
-    def __exit__(self, *_: object) -> None:
-        self._bus._remove_waiter(self)
+    async def stop(self) -> None:
+        """Send what is left, and take leave of other processes."""
+        ...
 
-    async def end(self, timeout_s: float) -> RunEnd | None:
-        """How the run ended, or None when `timeout_s` passes first."""
-        done, _ = await asyncio.wait((self._future,), timeout=timeout_s)
-        return self._future.result() if done else None
+    def subscribe(self, thread_id: str, run_id: str | None = None) -> Subscription:
+        """A subscription to a thread's events, or to those of one of its runs. It receives from ``with`` on; events of runs
+        that other processes execute, once it was announced."""
+        ...
 
-    def _tell(self, end: RunEnd) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            self._loop.call_soon_threadsafe(self._resolve, end)
+    def wait_for_end(self, run_id: str) -> EndWaiter:
+        """Somebody who only wants to know how a run ends. It is told from ``with`` on; of a run that another process
+        executes, once it was announced."""
+        ...
 
-    def _resolve(self, end: RunEnd) -> None:
-        if not self._future.done():
-            self._future.set_result(end)
+    def publish(self, events: Iterable[Event]) -> None:
+        """Deliver `events` to all who listen to their threads or runs. Never blocks."""
+        ...
+
+    def proclaim(self, event: Event) -> None:
+        """Deliver one event to all who listen, also in processes that are not known to: that somebody follows a run is known
+        to whoever executes it, but perhaps to nobody else. Never blocks."""
+        ...
+
+    def listened(self, thread_id: str, run_id: str | None = None) -> bool:
+        """Whether anybody would receive an event of the thread and run: if not, live-only events need not be encoded."""
+        ...
+
+    def listener(self, *, end_only: bool = False) -> str | None:
+        """`Order.listener` of a run that this process creates in order to follow its events, or only to await its end."""
+        ...
+
+    def expect(self, run_id: str, listener: str | None) -> None:
+        """Somebody in another process listens to this run without having announced it: its `listener`."""
+        ...
+
+    def wake_workers(self, due_us: int = 0) -> None:
+        """Tell the workers of other processes that the queue holds a run for them, at once or from `due_us` (microseconds
+        since the epoch) on."""
+        ...
+
+    def stop_runs(self, run_ids: Sequence[str]) -> None:
+        """Tell the workers of other processes to stop executing these runs."""
+        ...
 
 
 class MemoryBus:
-    """Publish and subscribe within this process, from any thread."""
+    """A `Bus` within this process."""
+
+    address: str | None = None
+    connected = True
 
     def __init__(self, backlog_bytes: int = BACKLOG_BYTES) -> None:
         self.backlog_bytes = backlog_bytes
@@ -130,59 +119,86 @@ class MemoryBus:
         self._lock = threading.Lock()
         self.closed = False
 
+    async def start(self, on_wake: Callable[[], None] | None, on_stop: Callable[[Sequence[str]], None]) -> None:
+        """There is nobody else to listen to."""
+
+    async def stop(self) -> None:
+        """There is nobody else to take leave of."""
+
     def close(self) -> None:
-        """Let every subscription and every waiter end: the process is going away."""
         self.closed = True
-        with self._lock:
-            subscriptions = [each for group in self._by_thread.values() for each in group]
-            waiters = [each for group in self._waiters.values() for each in group]
-        for subscription in subscriptions:
-            subscription._close()
-        for waiter in waiters:
-            waiter._tell(RunEnd("pending"))
+        for listening in self._everybody():
+            listening.close()
+
+    def doubt(self) -> None:
+        """Let all who listen look in the database: something may have been lost."""
+        for listening in self._everybody():
+            listening.doubt()
 
     def subscribe(self, thread_id: str, run_id: str | None = None) -> Subscription:
-        """A subscription to a thread's events, or to those of one of its runs. It receives from ``with`` on."""
         return Subscription(self, thread_id, run_id)
 
     def wait_for_end(self, run_id: str) -> EndWaiter:
-        """Somebody who only wants to know how a run ends. It is told from ``with`` on."""
         return EndWaiter(self, run_id)
 
     def publish(self, events: Iterable[Event]) -> None:
-        """Deliver `events` to the subscribers of their threads."""
         for event in events:
             for subscription in self._by_thread.get(event.thread_id, ()):
                 if subscription.run_id is None or subscription.run_id == event.run_id:
-                    subscription._offer(event)
-            if event.end is not None and event.run_id is not None and event.end.status != "pending":
+                    subscription.offer(event)
+            if event.end is not None and event.run_id is not None and event.end.final:
                 for waiter in self._waiters.get(event.run_id, ()):
-                    waiter._tell(event.end)
+                    waiter.tell(event.end)
 
-    def listened(self, thread_id: str) -> bool:
-        """Whether anybody would receive an event of the thread: if not, live-only events need not be encoded."""
+    def proclaim(self, event: Event) -> None:
+        self.publish([event])
+
+    def listened(self, thread_id: str, run_id: str | None = None) -> bool:
         return thread_id in self._by_thread
+
+    def listener(self, *, end_only: bool = False) -> str | None:
+        return None
+
+    def expect(self, run_id: str, listener: str | None) -> None:
+        """There is nobody else."""
+
+    def wake_workers(self, due_us: int = 0) -> None:
+        """There are no others."""
+
+    def stop_runs(self, run_ids: Sequence[str]) -> None:
+        """There are no others."""
 
     @property
     def subscribers(self) -> int:
-        """How many subscriptions are open."""
         return sum(len(subscriptions) for subscriptions in list(self._by_thread.values()))
 
-    def _add(self, subscription: Subscription) -> None:
-        with self._lock:
-            _append(self._by_thread, subscription.thread_id, subscription)
+    @property
+    def waiting(self) -> int:
+        following = [each for group in list(self._by_thread.values()) for each in group if each.run_id is not None]
+        return len(following) + sum(len(waiters) for waiters in list(self._waiters.values()))
 
-    def _remove(self, subscription: Subscription) -> None:
+    def enter(self, listening: Listening) -> None:
         with self._lock:
-            _discard(self._by_thread, subscription.thread_id, subscription)
+            if isinstance(listening, EndWaiter):
+                _append(self._waiters, listening.run_id, listening)
+            else:
+                _append(self._by_thread, listening.thread_id, listening)
 
-    def _add_waiter(self, waiter: EndWaiter) -> None:
+    def leave(self, listening: Listening) -> None:
         with self._lock:
-            _append(self._waiters, waiter.run_id, waiter)
+            if isinstance(listening, EndWaiter):
+                _discard(self._waiters, listening.run_id, listening)
+            else:
+                _discard(self._by_thread, listening.thread_id, listening)
 
-    def _remove_waiter(self, waiter: EndWaiter) -> None:
+    async def announce(self, listening: Listening) -> None:
+        """There is nobody to tell."""
+
+    def _everybody(self) -> list[Listening]:
         with self._lock:
-            _discard(self._waiters, waiter.run_id, waiter)
+            subscriptions = [each for group in self._by_thread.values() for each in group]
+            waiters = [each for group in self._waiters.values() for each in group]
+        return [*subscriptions, *waiters]
 
 
 def _append(index: dict[str, tuple[T, ...]], key: str, item: T) -> None:

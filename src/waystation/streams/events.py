@@ -32,6 +32,13 @@ class RunEnd:
     """The run's final status, ``rollback`` for a run that was deleted, or ``pending`` for one that will be tried again."""
     result: bytes | None = None
     """What a waiting client gets: JSON, or None when the run produced nothing (spec 6.4)."""
+    last: int | None = None
+    """Position of the run's last resumable event, 0 without any; None when unknown. Whoever has not seen it missed something."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the run is over, and not only this attempt of it."""
+        return self.status != "pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,11 @@ class Event:
     resumable: bool = False
     """Whether the event is kept for replay, so that its id is shown to clients of the run stream."""
     end: RunEnd | None = None
+    previous: int = 0
+    """Of a resumable event: the position of the one before it of its run, 0 for the first. A consumer that has not seen that
+    one missed something."""
+    attempt: int = 0
+    """The attempt of the run that made it; 0 when unknown. What an attempt says after a later one has begun is void."""
 
 
 class Positions:

@@ -2,28 +2,53 @@
 
 A resumable event is delivered only after it is stored: whatever id a client has seen, the log has too, so that a client that
 reconnects after a crash misses nothing and sees nothing twice.
+
+An attempt that has lost its run must not be heard any more. What is stored is stored together with a guard. What is not
+stored goes out at once as long as the worker's lease is surely good, and otherwise after the guard was asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from waystation.encoding import encode
+from waystation.errors import Unavailable, WaystationError
 from waystation.storage.database import Database
 from waystation.streams import queries
-from waystation.streams.bus import MemoryBus
+from waystation.streams.bus import Bus
 from waystation.streams.events import Event, Positions, RunEnd
 
 __all__ = ["RunLog"]
 
+Guard = Callable[[Connection], None]
+
 
 class RunLog:
-    """The event log of one attempt of one run, written from one event loop."""
+    """The event log of one attempt of one run, written from one event loop.
+
+    `guard` raises a domain error in a transaction once the run belongs to somebody else; that mutes the log. `term` is the number
+    of the time in which it surely does not, or None: another number than before means that it may have lost the run in between.
+    `listener` is that of the run's `Order`."""
 
     def __init__(
-        self, bus: MemoryBus, db: Database, positions: Positions, thread_id: str, run_id: str, *, resumable: bool
+        self,
+        bus: Bus,
+        db: Database,
+        positions: Positions,
+        thread_id: str,
+        run_id: str,
+        *,
+        resumable: bool,
+        attempt: int = 0,
+        listener: str | None = None,
+        guard: Guard | None = None,
+        term: Callable[[], int | None] = lambda: 0,
     ) -> None:
         self._bus = bus
         self._db = db
@@ -31,7 +56,12 @@ class RunLog:
         self._thread_id = thread_id
         self._run_id = run_id
         self._resumable = resumable
+        self._attempt = attempt
+        self._guard = guard
+        self._term = term
+        self._trusted = term()
         self._loop = asyncio.get_running_loop()
+        self._last = 0 if attempt <= 1 else None
         self._pending: list[Event] = []
         self._flush_scheduled = False
         self._storing: Future[None] | None = None
@@ -39,6 +69,11 @@ class RunLog:
         self._idle.set()
         self._failure: BaseException | None = None
         self._muted = False
+        bus.expect(run_id, listener)
+
+    def resume_after(self, position: int) -> None:
+        """The newest resumable event of the run's earlier attempts; 0 without any. Call it before `emit`."""
+        self._last = position
 
     def mute(self) -> None:
         """Drop whatever is emitted from now on: the attempt has lost its run. From any thread."""
@@ -46,7 +81,7 @@ class RunLog:
 
     def emit(self, name: str, payload: Any) -> None:
         """Add an event. Without listeners an event that is not kept costs nothing."""
-        if self._muted or (not self._resumable and not self._bus.listened(self._thread_id)):
+        if self._muted or (not self._resumable and not self._bus.listened(self._thread_id, self._run_id)):
             return
         self._add(name, encode(payload))
 
@@ -59,12 +94,16 @@ class RunLog:
 
     def end(self, end: RunEnd) -> None:
         """Tell listeners that the attempt is over. Call it after `flush` and after the run's state is committed."""
+        if self._resumable:
+            end = replace(end, last=self._last)
         self._bus.publish([self._event("", b"", end=end)])
 
     def _event(self, name: str, data: bytes, end: RunEnd | None = None) -> Event:
-        return Event(
-            self._positions.next(), self._thread_id, self._run_id, name, data, resumable=self._resumable, end=end
-        )
+        position = self._positions.next()
+        previous = self._last or 0
+        if self._resumable and end is None:
+            self._last = position
+        return Event(position, self._thread_id, self._run_id, name, data, self._resumable, end, previous, self._attempt)
 
     def _add(self, name: str, data: bytes) -> None:
         self._pending.append(self._event(name, data))
@@ -77,24 +116,38 @@ class RunLog:
         if not self._pending or self._storing is not None:
             return
         batch, self._pending = self._pending, []
-        if not self._resumable:
+        if self._muted:
+            return
+        term = self._term()
+        if not self._resumable and (self._guard is None or (term is not None and term == self._trusted)):
             self._bus.publish(batch)
             return
         self._idle.clear()
-        self._storing = self._db.post(queries.append, batch)
-        self._storing.add_done_callback(lambda stored: self._stored(batch, stored))
+        self._storing = self._db.post(_store, self._guard, batch if self._resumable else ())
+        self._storing.add_done_callback(lambda stored: self._stored(batch, term, stored))
 
-    def _stored(self, batch: list[Event], stored: Future[None]) -> None:
+    def _stored(self, batch: list[Event], term: int | None, stored: Future[None]) -> None:
         """On the writer's thread, right after the commit."""
         error = stored.exception()
         if error is None:
+            self._trusted = term
             self._bus.publish(batch)
         self._loop.call_soon_threadsafe(self._next, error)
 
     def _next(self, error: BaseException | None) -> None:
         self._storing = None
-        self._failure = self._failure or error
+        if isinstance(error, WaystationError) and not isinstance(error, Unavailable):
+            self._muted = True
+        else:
+            self._failure = self._failure or error
         if self._pending and self._failure is None:
             self._flush()
-        else:
+        if self._storing is None:
             self._idle.set()
+
+
+def _store(conn: Connection, guard: Guard | None, batch: Sequence[Event]) -> None:
+    if guard is not None:
+        guard(conn)
+    if batch:
+        queries.append(conn, batch)

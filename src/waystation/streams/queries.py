@@ -6,13 +6,25 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_
 
+from waystation.storage.prepared import Prepared
 from waystation.storage.tables import events, runs
 from waystation.streams.events import Event, position_at
 
-__all__ = ["append", "delete_settled_before", "last_position", "read_run", "read_thread"]
+__all__ = ["append", "delete_settled_before", "last_of_run", "last_position", "over", "read_run", "read_thread"]
 
 _APPEND = insert(events)
-_LAST = select(func.max(events.c.position)).where(events.c.thread_id == bindparam("thread_id"))
+_LAST = Prepared(
+    select(func.max(events.c.position).label("position")).where(events.c.thread_id == bindparam("thread_id"))
+)
+_LAST_OF_RUN = (
+    select(events.c.position)
+    .where(events.c.thread_id == bindparam("thread_id"), events.c.run_id == bindparam("run_id"))
+    .order_by(events.c.position.desc())
+    .limit(1)
+)
+_STATUS = select(runs.c.run_id, runs.c.status, runs.c.settled_at).where(
+    runs.c.run_id.in_(bindparam("run_ids", expanding=True))
+)
 _READ = (
     select(events.c.position, events.c.run_id, events.c.name, events.c.data)
     .where(events.c.thread_id == bindparam("thread_id"), events.c.position > bindparam("after"))
@@ -46,8 +58,28 @@ def append(conn: Connection, batch: Sequence[Event]) -> None:
 
 def last_position(conn: Connection, thread_id: str) -> int | None:
     """The position of the newest stored event of a thread."""
-    position: int | None = conn.execute(_LAST, {"thread_id": thread_id}).scalar()
+    row = _LAST.first(conn, {"thread_id": thread_id})
+    position: int | None = row.position if row is not None else None
     return position
+
+
+def last_of_run(conn: Connection, thread_id: str, run_id: str) -> int | None:
+    """The position of the newest stored event of a run. Quick for the thread's newest run: it is looked for from the end."""
+    position: int | None = conn.execute(_LAST_OF_RUN, {"thread_id": thread_id, "run_id": run_id}).scalar()
+    return position
+
+
+def over(conn: Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
+    """Those of the given runs that are over, with their final status; None for one that is gone."""
+    rows = {row.run_id: row for row in conn.execute(_STATUS, {"run_ids": list(run_ids)})}
+    found: dict[str, str | None] = {}
+    for run_id in run_ids:
+        row = rows.get(run_id)
+        if row is None:
+            found[run_id] = None
+        elif row.settled_at is not None:
+            found[run_id] = row.status
+    return found
 
 
 def read_run(conn: Connection, thread_id: str, run_id: str, after: int, limit: int) -> list[Event]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from waystation.encoding import encode
 from waystation.streams.events import Event, event_id
 
-__all__ = ["HEADERS", "HEARTBEAT", "frame", "raw_frame"]
+__all__ = ["HEADERS", "HEARTBEAT", "INTERRUPTED", "frame", "raw_frame", "slow_consumer"]
 
 HEARTBEAT = b": heartbeat\r\n\r\n"
+
+INTERRUPTED = b": live events are interrupted\r\n\r\n"
+"""What is published while the bus is down may never arrive, and for a run that is not resumable nothing can make up for it."""
 
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -29,3 +33,9 @@ def frame(event: Event, *, with_id: bool) -> bytes:
 def raw_frame(name: str, data: bytes) -> bytes:
     """An event that is not part of any log, e.g. the error of a stream that cannot begin."""
     return b"event: %b\r\ndata: %b\r\n\r\n" % (name.encode(), data)
+
+
+def slow_consumer() -> bytes:
+    """The last word to a client that reads too slowly."""
+    message = "Events arrived faster than they were read; reconnect to go on."
+    return raw_frame("error", encode({"error": "SlowConsumer", "message": message}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -11,9 +12,10 @@ import orjson
 from waystation.encoding import encode
 from waystation.errors import UnprocessableInput
 from waystation.streams import queries
-from waystation.streams.bus import MemoryBus, Subscription
+from waystation.streams.bus import Bus, Subscription
 from waystation.streams.events import BEGINNING, Event, Positions, parse_event_id
-from waystation.streams.sse import HEARTBEAT, frame, raw_frame
+from waystation.streams.following import Follower
+from waystation.streams.sse import HEARTBEAT, INTERRUPTED, frame, slow_consumer
 
 if TYPE_CHECKING:
     from waystation.app import Server
@@ -23,14 +25,12 @@ __all__ = ["STATE_UPDATE", "Publisher", "ThreadStreamMode", "start_position", "t
 ThreadStreamMode = Literal["run_modes", "lifecycle", "state_update"]
 
 STATE_UPDATE = "state_update"
-PAGE = 500
-"""Stored events read at a time."""
 
 
 class Publisher:
     """Puts events on a thread's log that belong to no run."""
 
-    def __init__(self, bus: MemoryBus, positions: Positions) -> None:
+    def __init__(self, bus: Bus, positions: Positions) -> None:
         self._bus = bus
         self._positions = positions
 
@@ -57,32 +57,30 @@ async def thread_frames(
     server: Server, subscription: Subscription, after: int | None, modes: Sequence[ThreadStreamMode]
 ) -> AsyncIterator[bytes]:
     """Frames of a thread's stored events after `after`, then live ones, for as long as the client stays."""
-    thread_id = subscription.thread_id
-    seen = BEGINNING  # of what is stored; whatever arrives live is newer than anything the client can have seen
-    while after is not None:
-        stored = await server.db.read(queries.read_thread, thread_id, max(after, seen), PAGE)
-        if pieces := [piece for event in stored for piece in _frames(event, modes)]:
-            yield b"".join(pieces)
-        if stored:
-            seen = stored[-1].position
-        if len(stored) < PAGE:
-            break
-    while True:
-        batch = await subscription.batch(server.config.heartbeat_s)
-        pieces = [piece for event in batch if event.position > seen for piece in _frames(event, modes)]
-        if pieces:
-            yield b"".join(pieces)
-        elif not batch:
-            if subscription.overflowed:
-                yield raw_frame("error", b'{"error":"SlowConsumer","message":"Reconnect with Last-Event-ID to go on."}')
-            if subscription.over:
-                return
-            yield HEARTBEAT
+    await subscription.announce()
+    last = await server.db.lookup(queries.last_position, subscription.thread_id)
+    newest = BEGINNING if last is None else last
+    start = newest if after is None else min(after, newest)
+    follower = Follower(server.db, server.bus, subscription, server.config.heartbeat_s, after=start, stored=True)
+    async with aclosing(follower.replay()) as stored:
+        async for events in stored:
+            if pieces := [piece for event in events for piece in _frames(event, modes)]:
+                yield b"".join(pieces)
+    told = False
+    async with aclosing(follower.batches()) as batches:
+        async for events in batches:
+            if pieces := [piece for event in events for piece in _frames(event, modes)]:
+                yield b"".join(pieces)
+            elif not events:
+                yield HEARTBEAT if told or not follower.interrupted else INTERRUPTED
+                told = follower.interrupted
+    if subscription.overflowed:
+        yield slow_consumer()
 
 
 def _frames(event: Event, modes: Sequence[ThreadStreamMode]) -> list[bytes]:
     if event.end is not None:
-        if event.end.status == "pending" or not {"run_modes", "lifecycle"} & set(modes):
+        if not {"run_modes", "lifecycle"} & set(modes):
             return []
         data = orjson.dumps({"status": "run_done", "run_id": event.run_id})
         return [frame(replace(event, name="metadata", data=data), with_id=True)]

