@@ -74,10 +74,19 @@ class ServerProcess:
             self._process.wait()
             self._process = None
 
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal and do not wait for what comes of it."""
+        assert self._process is not None, "the server does not run"
+        self._process.send_signal(number)
+
     def stop(self) -> int:
         """Ask the process to leave (SIGTERM) and return its exit code."""
+        self.signal()
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code, once the process has left."""
         assert self._process is not None, "the server does not run"
-        self._process.send_signal(signal.SIGTERM)
         try:
             return self._process.wait(STOP_S)
         finally:

@@ -14,6 +14,7 @@ __all__ = [
     "NotAGraph",
     "NotFound",
     "NotSupported",
+    "Overloaded",
     "TooLarge",
     "Unavailable",
     "UnprocessableInput",
@@ -59,6 +60,13 @@ class NotSupported(WaystationError):
 
 class Unavailable(WaystationError):
     """Service Unavailable"""
+
+
+class Overloaded(Unavailable):
+    """There is too much to do already."""
+
+    retry_after_s = 2
+    """Seconds after which it is worth trying again."""
 
 
 class NotAGraph(WaystationError):

@@ -26,5 +26,5 @@ def test_help_loads_nothing_heavy() -> None:
 def test_without_a_command_the_help(tmp_path: Path) -> None:
     result = run(cwd=tmp_path)
     assert result.returncode == 2
-    for command in ("new", "dev", "serve", "migrate", "doctor"):
+    for command in ("new", "dev", "serve", "worker", "migrate", "doctor"):
         assert command in result.stdout + result.stderr

@@ -151,7 +151,7 @@ def test_a_server_that_dies_is_reported_and_started_again_on_a_change(project: P
     url = dev.url
     for child in children(dev):
         os.kill(child, signal.SIGKILL)
-    dev.wait_for("The server process ended with exit code -9")
+    dev.wait_for("The process was ended by signal 9")
     assert refused(url)
     write_graph(project, "two")
     dev.wait_for("Reloaded")

@@ -32,23 +32,37 @@ def test_an_open_stream_does_not_hold_up_the_stop(project: Path, start: Start) -
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("command", "reason"),
     [
-        (["--host", "0.0.0.0"], "without authentication"),
-        (["--workers", "2"], "--workers needs a database"),
-        (["--api-only"], "--api-only needs a database"),
+        (["serve", "--host", "0.0.0.0"], "without authentication"),
+        (["serve", "--workers", "2"], "--workers needs a database and a bus"),
+        (["serve", "--workers", "1"], "--workers needs a database and a bus"),
+        (["serve", "--api-only"], "--api-only needs a database and a bus"),
+        (["serve", "--api-only", "--workers", "2"], "choose one"),
+        (["worker"], "waystation worker needs a database and a bus"),
     ],
 )
-def test_it_refuses_what_it_cannot_do_well(project: Path, options: list[str], reason: str) -> None:
-    result = run("serve", "--port", "0", *options, cwd=project)
+def test_it_refuses_what_it_cannot_do_well(project: Path, command: list[str], reason: str) -> None:
+    result = run(*command, "--port", "0", cwd=project)
     assert result.returncode == 1
     assert reason in result.stderr
+    assert not (project / ".waystation").exists()
 
 
-def test_postgresql_is_refused_rather_than_ignored(project: Path) -> None:
-    result = run("serve", "--port", "0", cwd=project, environ={"DATABASE_URI": "postgresql://localhost/db"})
+def test_it_says_what_is_missing(project: Path) -> None:
+    result = run("worker", cwd=project, environ={"REDIS_URI": "redis://127.0.0.1:1"})
     assert result.returncode == 1
-    assert "DATABASE_URI" in result.stderr
+    assert "Set DATABASE_URI." in result.stderr
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["migrate"]])
+def test_a_database_server_that_is_not_there(project: Path, command: list[str]) -> None:
+    environ = {"DATABASE_URI": "postgresql://user:secret@127.0.0.1:1/db"}
+    result = run(*command, cwd=project, environ=environ)
+    assert result.returncode == 1
+    assert "cannot connect to PostgreSQL" in result.stderr
+    assert "secret" not in result.stderr
+    assert "Traceback" not in result.stderr
     assert not (project / ".waystation").exists()
 
 

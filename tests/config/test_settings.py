@@ -32,7 +32,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
         ("LOG_COLOR", "off", "log_color", False),
         ("DATABASE_URI", "postgres://x", "database_uri", "postgres://x"),
         ("POSTGRES_URI", "postgres://y", "database_uri", "postgres://y"),
+        ("POSTGRES_URI_CUSTOM", "postgresql://z", "database_uri", "postgresql://z"),
+        ("REDIS_URI", "rediss://z", "redis_uri", "rediss://z"),
         ("REDIS_URI_CUSTOM", "redis://z", "redis_uri", "redis://z"),
+        ("REDIS_KEY_PREFIX", "team", "redis_key_prefix", "team"),
+        ("LANGGRAPH_POSTGRES_POOL_MAX_SIZE", "2", "postgres_pool_size", 2),
+        ("WAYSTATION_MAX_PENDING_RUNS", "0", "max_pending_runs", 0),
+        ("WAYSTATION_LEASE_SECS", "1.5", "lease_s", 1.5),
     ],
 )
 def test_a_variable_becomes_a_typed_value(variable: str, text: str, name: str, value: Any) -> None:
@@ -40,8 +46,9 @@ def test_a_variable_becomes_a_typed_value(variable: str, text: str, name: str, v
 
 
 def test_a_variable_wins_over_its_alias_and_an_empty_one_is_unset() -> None:
-    assert read({"DATABASE_URI": "a", "POSTGRES_URI": "b"}) == {"database_uri": "a"}
-    assert read({"DATABASE_URI": " ", "POSTGRES_URI": "b"}) == {"database_uri": "b"}
+    first, second = "postgresql://a", "postgresql://b"
+    assert read({"DATABASE_URI": first, "POSTGRES_URI": second}) == {"database_uri": first}
+    assert read({"DATABASE_URI": " ", "POSTGRES_URI": second}) == {"database_uri": second}
     assert read({"N_JOBS_PER_WORKER": ""}) == {}
 
 
@@ -59,11 +66,22 @@ def test_a_variable_wins_over_its_alias_and_an_empty_one_is_unset() -> None:
         ("LOG_JSON", "maybe", "must be true or false"),
         ("CORS_CONFIG", "[]", "must be a JSON object"),
         ("LANGGRAPH_CONFIG", "{", "is not JSON"),
+        ("DATABASE_URI", "sqlite:///x.db", "must start with postgresql://"),
+        ("REDIS_URI", "localhost:6379", "must start with redis://"),
+        ("LANGGRAPH_POSTGRES_POOL_MAX_SIZE", "1", "must be at least 2"),
+        ("WAYSTATION_LEASE_SECS", "0.5", "must be at least 1"),
+        ("WAYSTATION_MAX_PENDING_RUNS", "-1", "must be at least 0"),
     ],
 )
 def test_a_bad_value_is_refused_by_name_and_cause(variable: str, text: str, cause: str) -> None:
     with pytest.raises(ConfigError, match=f"{variable} {cause}"):
         read({variable: text})
+
+
+def test_a_bad_address_is_refused_without_its_password() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read({"DATABASE_URI": "mysql://user:secret@host/db"})
+    assert "secret" not in refusal.value.message
 
 
 def test_the_registry_knows_every_plain_setting_of_the_config() -> None:

@@ -28,7 +28,7 @@ def load(tmp_path: Path, environ: dict[str, str], **keys: Any) -> Config:
         ("LANGGRAPH_AUTH_TYPE", {}, {"LANGGRAPH_AUTH_TYPE": "langsmith"}),
         ("LANGGRAPH_AES_KEY", {}, {"LANGGRAPH_AES_KEY": "k"}),
         ("WAYSTATION_AUTH", {"env": {"WAYSTATION_AUTH": "api-key"}}, {}),
-        ("DATABASE_URI", {}, {"POSTGRES_URI": "postgres://x"}),
+        ("REDIS_CLUSTER", {}, {"REDIS_CLUSTER": "true"}),
     ],
 )
 def test_a_missing_protection_stops_the_start(
@@ -78,3 +78,13 @@ def test_notices_are_logged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["", "noop", "none"])
 def test_no_authentication_asked_for_is_fine(tmp_path: Path, value: str) -> None:
     announce(load(tmp_path, {"LANGGRAPH_AUTH_TYPE": value, "WAYSTATION_AUTH": value}))
+
+
+def test_postgresql_and_redis_are_fine(tmp_path: Path) -> None:
+    environ = {"DATABASE_URI": "postgresql://x", "REDIS_URI": "redis://y", "REDIS_CLUSTER": "false"}
+    config = load(tmp_path, environ)
+
+    with capture_logs() as logs:
+        announce(config)
+    assert logs == []
+    assert (config.database_uri, config.redis_uri) == ("postgresql://x", "redis://y")

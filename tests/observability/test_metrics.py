@@ -17,14 +17,16 @@ from starlette.routing import Route
 
 from waystation.http.application import application
 from waystation.http.router import Router
-from waystation.observability.figures import QueueFigures, WorkerFigures
+from waystation.observability.figures import CapacityFigures, QueueFigures, WorkerFigures
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.metrics import METRICS, Figures, Metrics
 
 FIGURES = Figures(
     QueueFigures(1, 1, 1.0, 1.0, 1, 1.0, 1.0),
     WorkerFigures(1, 1, 0),
-    {"write_queue": 1, "writes": 5, "commits": 2, "something else": 3},
+    {"write_queue": 1, "writes": 5, "commits": 2, "readers": 9, "reading": 1, "something else": 3},
+    CapacityFigures(limit=10, refused=2),
+    bus_connected=True,
 )
 
 

@@ -14,6 +14,7 @@ from waystation.http.application import application
 from waystation.observability.figures import QueueFigures, WorkerFigures
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.metrics import Metrics
+from waystation.runs.capacity import Capacity
 from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import metadata
 from waystation.store import Store
@@ -30,8 +31,18 @@ class Engine:
     async def queue_figures(self) -> QueueFigures:
         return self.queue
 
-    def worker_figures(self) -> WorkerFigures:
+
+class Worker:
+    """What the metrics ask of a worker."""
+
+    def figures(self) -> WorkerFigures:
         return WorkerFigures(max=64, active=3, available=61)
+
+
+class Bus:
+    """What the metrics ask of a bus."""
+
+    connected = True
 
 
 @dataclass
@@ -39,7 +50,10 @@ class Server:
     config: Config
     db: SqliteDatabase
     store: Store
+    capacity: Capacity
     engine: Engine = field(default_factory=Engine)
+    worker: Worker | None = field(default_factory=Worker)
+    bus: Bus = field(default_factory=Bus)
     metrics: Metrics = field(default_factory=Metrics)
 
 
@@ -55,9 +69,10 @@ async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 def make_app(db: SqliteDatabase, tmp_path: Path) -> Callable[..., Starlette]:
     """An application of the store's and the system's routes, with two graphs."""
 
-    def make(disabled: frozenset[str] = frozenset()) -> Starlette:
+    def make(disabled: frozenset[str] = frozenset(), redis_uri: str | None = None) -> Starlette:
         graphs = {name: GraphSpec(name, f"./{name}.py:graph") for name in ("agent", "chat")}
-        server = Server(Config(tmp_path, graphs=graphs, http=HttpConfig(disabled=disabled)), db, Store(db))
+        config = Config(tmp_path, graphs=graphs, http=HttpConfig(disabled=disabled), redis_uri=redis_uri)
+        server = Server(config, db, Store(db), Capacity(db, limit=100))
         meta = [] if "meta" in disabled else [meta_routes]
         metrics = Middleware(HttpMetrics, metrics=server.metrics)
         return application([store_routes, health_routes, *meta], server, middleware=[metrics])

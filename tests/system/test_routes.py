@@ -32,10 +32,10 @@ async def test_health_of_a_database_that_is_gone(api: httpx.AsyncClient, db: Sql
     await db.close()
     assert (await api.get("/ok")).status_code == 200
     response = await api.get("/ok?check_db=1")
-    assert response.status_code == 500
+    assert response.status_code == 503
     assert response.json()["services"] == {"database": "unhealthy"}
     assert response.json()["ok"] is False
-    assert "database" in response.json()["detail"]
+    assert "The database fails" in response.json()["detail"]
 
 
 async def test_health_of_a_database_that_does_not_answer(
@@ -53,7 +53,25 @@ async def test_health_of_a_database_that_does_not_answer(
         for blocker in blockers:
             blocker.join()
     assert response.json()["services"] == {"database": "unhealthy"}
-    assert response.status_code == 500
+    assert "does not answer within" in response.json()["detail"]
+    assert response.status_code == 503
+
+
+async def test_a_process_without_redis_goes_on_and_says_so(make_app: Callable[..., Starlette]) -> None:
+    app = make_app(redis_uri="redis://localhost")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://system") as api:
+        for connected, health in ((True, "healthy"), (False, "unhealthy")):
+            app.state.server.bus.connected = connected
+            response = await api.get("/ok?check_db=1")
+            assert (response.status_code, response.json()["ok"]) == (200, True)
+            assert response.json()["services"] == {"database": "healthy", "redis": health}
+            assert f"waystation_bus_connected {float(connected)}" in (await api.get("/metrics")).text
+            assert (await api.get("/metrics?format=json")).json()["redis"] == {"connected": connected}
+
+
+async def test_a_process_that_executes_no_runs(api: httpx.AsyncClient, app: Starlette) -> None:
+    app.state.server.worker = None
+    assert (await api.get("/metrics?format=json")).json()["workers"] == {"max": 0, "active": 0, "available": 0}
 
 
 async def test_a_check_that_means_nothing(api: httpx.AsyncClient) -> None:
@@ -110,6 +128,9 @@ async def test_metrics_for_prometheus(api: httpx.AsyncClient, app: Starlette) ->
     assert samples[("lg_api_workers_active",)] == 3
     assert samples[("lg_api_workers_available",)] == 61
     assert samples[("waystation_database_writes_total",)] >= 1
+    assert samples[("waystation_pending_runs_limit",)] == 100
+    assert samples[("waystation_refused_runs_total",)] == 0
+    assert ("waystation_bus_connected",) not in samples
     route = (("method", "GET"), ("path", "/store/items"))
     assert samples[("lg_api_http_requests_total", *route, ("status", "200"))] == 2
     assert samples[("lg_api_http_requests_total", *route, ("status", "400"))] == 1

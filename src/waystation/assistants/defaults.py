@@ -42,6 +42,7 @@ def install(conn: Connection, graphs: Graphs, now: int, configs: Mapping[str, Ma
         if current is None:
             config = dict((configs or {}).get(graph_id, {}))
             new = queries.Content(graph_id, name, description, config, dict(config.get("configurable") or {}), SYSTEM)
-            queries.create(conn, assistant_id, new, "raise", now, EVERYTHING)
+            # Another process that starts at the same time may be quicker.
+            queries.create(conn, assistant_id, new, "do_nothing", now, EVERYTHING)
         elif not queries.was_called(conn, assistant_id, name, description):
             queries.patch(conn, assistant_id, queries.Patch(name=name, description=description), now, EVERYTHING)

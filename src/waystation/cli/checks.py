@@ -32,6 +32,7 @@ __all__ = [
     "check_port",
     "check_python",
     "check_settings",
+    "judge_schema",
 ]
 
 OLDEST_PYTHON = (3, 11)
@@ -151,7 +152,6 @@ def check_data_dir(directory: Path) -> Iterator[Finding]:
 def check_database(directory: Path) -> Iterator[Finding]:
     """Whether the database file is sound and of a schema that this version knows. Reads it only."""
     from waystation.storage.data_dir import DATABASE_FILE
-    from waystation.storage.schema import HEAD
 
     file = directory / DATABASE_FILE
     if not file.exists():
@@ -168,14 +168,23 @@ def check_database(directory: Path) -> Iterator[Finding]:
     size = f"{file}, {file.stat().st_size / (1 << 20):.1f} MiB"
     if damage != "ok":
         yield Finding("Database", "fail", f"{size}, is damaged: {damage}", "Restore a backup.")
-    elif revision == HEAD:
-        yield Finding("Database", "ok", f"{size}, schema {revision}")
-    elif revision in _known_revisions():
+        return
+    yield Finding("Database", "ok", size)
+    yield judge_schema(str(file), revision)
+
+
+def judge_schema(database: str, revision: str | None) -> Finding:
+    """Whether this version can work with a `database` whose schema is at `revision`."""
+    from waystation.storage.schema import HEAD
+
+    message = f"{database} has schema {revision}"
+    if revision == HEAD:
+        return Finding("Schema", "ok", message)
+    if revision in _known_revisions():
         advice = "The next start upgrades it; `waystation migrate` does so beforehand."
-        yield Finding("Database", "warn", f"{size}, schema {revision} is older than {HEAD}", advice)
-    else:
-        advice = "Update Waystation, or use another data directory (WAYSTATION_DATA_DIR)."
-        yield Finding("Database", "fail", f"{size}, schema {revision} is of a newer version of Waystation", advice)
+        return Finding("Schema", "warn", f"{message}, which is older than {HEAD}", advice)
+    advice = "Update Waystation, or use another database (WAYSTATION_DATA_DIR, DATABASE_URI)."
+    return Finding("Schema", "fail", f"{message}, which is of a newer version of Waystation", advice)
 
 
 def check_port(host: str, port: int) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The server process under `waystation dev`: ``python -m waystation.cli.child CONFIG LISTENER CONTROL`` (two descriptors).
+"""The server process under `waystation dev`: ``python -m waystation.cli.child CONFIG CONTROL LISTENER`` (two descriptors).
 
 It loads the project, reports, waits until the port is its to serve, and serves. A supervisor that is gone takes it along.
 """
@@ -10,14 +10,12 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waystation.cli.control import GO, Verdict
-from waystation.cli.serving import DEV_GRACE_S, configuration, serve_project, set_up_log
+from waystation.cli.serving import configuration, serve_project, set_up_log
 from waystation.cli.starting import hasten_start
-from waystation.errors import WaystationError
 
 if TYPE_CHECKING:
     from waystation.config import Config
@@ -28,14 +26,14 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the process that `sys.argv` describes. Exit code 1 after a reported error."""
-    config_path, listener, control = Path(sys.argv[1]), int(sys.argv[2]), socket.socket(fileno=int(sys.argv[3]))
+    config_path, control, listener = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), int(sys.argv[3])
     # The terminal sends these to this process too; it is the supervisor that ends it.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     directories: tuple[str, ...] = ()
     hasten_start()
     try:
-        config = configuration(config_path, {}, DEV_GRACE_S)
+        config = configuration(config_path, {}, dev=True)
         directories = _code_directories(config)
         set_up_log(config)
         graphs = _load(config)
@@ -44,12 +42,9 @@ def main() -> None:
         if control.recv(len(GO)) != GO:
             return
         threading.Thread(target=_leave_with_the_supervisor, args=(control,), daemon=True).start()
-        serve_project(config, socket.socket(fileno=listener), lambda: control.sendall(well), graphs)
-    except WaystationError as error:
-        control.sendall(Verdict(error.message, directories).line())
-        sys.exit(1)
-    except Exception:  # noqa: BLE001 - told to the supervisor, which shows it
-        control.sendall(Verdict(traceback.format_exc(), directories).line())
+        serve_project(config, socket.socket(fileno=listener), lambda: control.sendall(well), graphs=graphs)
+    except Exception as error:  # noqa: BLE001 - told to the supervisor, which shows it
+        control.sendall(Verdict.of_error(error, directories).line())
         sys.exit(1)
 
 

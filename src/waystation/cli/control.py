@@ -1,15 +1,18 @@
-"""What a server process and the supervisor of `waystation dev` say to each other: JSON lines over a socket pair.
+"""What a server process and its supervisor say to each other: JSON lines over a socket pair.
 
-The server process speaks first: a `Verdict` once it has loaded the project. The supervisor answers `GO` when the
-port is this process's to serve, and gets a second `Verdict` once requests are answered. End of file means that the
-other side is gone.
+Under `waystation dev` the server process speaks first: a `Verdict` once it has loaded the project. The supervisor answers
+`GO` when the port is this process's to serve, and gets a second `Verdict` once requests are answered. Under `waystation
+serve --workers` there is one `Verdict` only, once the process does its work. End of file means that the other side is gone.
 """
 
 from __future__ import annotations
 
 import json
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from waystation.errors import WaystationError
 
 __all__ = ["GO", "Verdict"]
 
@@ -37,6 +40,13 @@ class Verdict:
         """The inverse of `line`."""
         fields = json.loads(line)
         return cls(**{**fields, "directories": tuple(fields["directories"]), "graphs": tuple(fields["graphs"])})
+
+    @classmethod
+    def of_error(cls, error: Exception, directories: tuple[str, ...] = ()) -> Verdict:
+        """What `error` tells a person: our own say what is wrong, others need their traceback."""
+        if isinstance(error, WaystationError):
+            return cls(error.message, directories)
+        return cls("".join(traceback.format_exception(error)), directories)
 
     def roots(self, project_dir: Path) -> frozenset[Path]:
         """The directories to watch for changes, none of which is within another."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from waystation.cli import checks
+from waystation.cli import checks, service_checks
 from waystation.cli.checks import Finding
 from waystation.cli.serving import configuration
 from waystation.errors import ConfigError
@@ -43,8 +43,13 @@ def _findings(config_path: Path, host: str, port: int) -> Iterator[Finding]:
     else:
         yield from checks.check_settings(config)
         yield from checks.check_graphs(config)
-        yield from checks.check_data_dir(config.data_dir)
-        yield from checks.check_database(config.data_dir)
+        if config.database_uri is not None:
+            yield from service_checks.check_postgres(config, config.database_uri)
+        else:
+            yield from checks.check_data_dir(config.data_dir)
+            yield from checks.check_database(config.data_dir)
+        if config.redis_uri is not None:
+            yield from service_checks.check_redis(config.redis_uri)
     yield from checks.check_port(host, port)
     yield from checks.check_clock(config_path.absolute().parent)
 

@@ -121,9 +121,9 @@ def dev(
         )
     settings = _settings(n_jobs_per_worker, server_log_level)
     if no_reload or sys.platform == "win32":
-        from waystation.cli.serving import DEV_GRACE_S, serve_here
+        from waystation.cli.serving import serve_here
 
-        serve_here(config, host, port, settings, DEV_GRACE_S)
+        serve_here(config, host, port, settings, dev=True)
     else:
         from waystation.cli.supervisor import supervise
 
@@ -135,27 +135,55 @@ def serve(
     config: ConfigFile = DEFAULT_CONFIG,
     host: Host = DEFAULT_HOST,
     port: Port = DEFAULT_PORT,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes. More than 1 needs PostgreSQL.")] = 1,
-    api_only: Annotated[bool, typer.Option("--api-only", help="Execute no runs here. Needs PostgreSQL.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Execute runs in so many processes beside the one that serves the API."),
+    ] = None,
+    api_only: Annotated[
+        bool, typer.Option("--api-only", help="Execute no runs here: `waystation worker` does elsewhere.")
+    ] = False,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Listen beyond loopback without authentication.")] = False,
     n_jobs_per_worker: Jobs = None,
     server_log_level: Level = None,
 ) -> None:
-    """Serve a project in production, from one process and one SQLite file."""
-    from waystation.cli.serving import serve_here
+    """Serve a project in production.
 
-    if workers > 1 or api_only:
-        option = "--workers" if workers > 1 else "--api-only"
-        raise ConfigError(
-            f"{option} needs a database and a bus that processes can share (DATABASE_URI and REDIS_URI). "
-            "This version has SQLite only, which one process serves: run without the option."
-        )
+    One process does everything, with a SQLite file, or with PostgreSQL if DATABASE_URI is set. With DATABASE_URI and REDIS_URI
+    there may be many: --workers starts them here, --api-only leaves runs to `waystation worker`, here or on other machines.
+    """
+    if workers is not None and api_only:
+        raise ConfigError("--workers executes runs and --api-only does not: choose one.")
     if not no_auth and not is_loopback(host):
         raise ConfigError(
             f"Refusing to listen on {host} without authentication: everyone who can reach it could use this server. "
             "Listen on 127.0.0.1 behind a proxy that authenticates, or pass --no-auth if the network is trusted."
         )
-    serve_here(config, host, port, _settings(n_jobs_per_worker, server_log_level))
+    settings = _settings(n_jobs_per_worker, server_log_level)
+    if workers is not None:
+        from waystation.cli.fleet import serve_fleet
+
+        serve_fleet(config, host, port, workers, settings)
+    else:
+        from waystation.cli.serving import serve_here
+
+        serve_here(config, host, port, settings, api_only=api_only)
+
+
+@app.command()
+def worker(
+    config: ConfigFile = DEFAULT_CONFIG,
+    host: Host = DEFAULT_HOST,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Answer /ok and /metrics on this port. [default: no port]"),
+    ] = None,
+    n_jobs_per_worker: Jobs = None,
+    server_log_level: Level = None,
+) -> None:
+    """Execute the runs that `waystation serve --api-only` takes. Needs DATABASE_URI and REDIS_URI."""
+    from waystation.cli.serving import work_here
+
+    work_here(config, host, port, _settings(n_jobs_per_worker, server_log_level))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Serving a project from this process: `waystation serve`, `waystation dev --no-reload`, and each process under `dev`."""
+"""Serving a project from this process: `waystation serve`, `waystation worker`, and each process under a supervisor."""
 
 from __future__ import annotations
 
@@ -9,40 +9,69 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waystation.cli.banner import show_banner
+from waystation.cli.banner import database_label, show_banner, show_worker_banner
 from waystation.cli.listening import Listener
 from waystation.cli.starting import hasten_start
+from waystation.roles import Role, require_shared
 
 if TYPE_CHECKING:
     from waystation.config import Config
     from waystation.graphs import Graphs
 
-__all__ = ["DEV_GRACE_S", "configuration", "serve_here", "serve_project", "set_up_log"]
+__all__ = ["configuration", "serve_here", "serve_project", "set_up_log", "work_here"]
 
 DEV_GRACE_S = 2
 """Seconds that requests and runs get to finish under `dev`; runs that need longer go on in the next process."""
 
 
 def serve_here(
-    config_path: Path, host: str, port: int, settings: Mapping[str, str], longest_grace_s: float | None = None
+    config_path: Path, host: str, port: int, settings: Mapping[str, str], *, dev: bool = False, api_only: bool = False
 ) -> None:
     """Serve the project until SIGINT or SIGTERM. Raises ConfigError when the port, the project or the data is unusable."""
     hasten_start()
     listener = Listener(host, port)
-    config = configuration(config_path, settings, longest_grace_s)
+    config = configuration(config_path, settings, dev=dev)
+    if api_only:
+        require_shared(config, "--api-only")
     set_up_log(config)
     url = listener.url + config.http.mount_prefix
-    serve_project(config, listener.open(), lambda: show_banner(url, config.graphs, config.data_dir))
+    serve_project(
+        config,
+        listener.open(),
+        lambda: show_banner(url, config.graphs, database_label(config)),
+        role="api" if api_only else "all",
+    )
 
 
-def configuration(config_path: Path, settings: Mapping[str, str], longest_grace_s: float | None = None) -> Config:
-    """The project's configuration with the variables `settings` over those of the process. Raises ConfigError."""
+def work_here(config_path: Path, host: str, port: int | None, settings: Mapping[str, str]) -> None:
+    """Execute runs until SIGINT or SIGTERM; answer for this process on `port` if there is one. Raises ConfigError."""
+    hasten_start()
+    listener = None if port is None else Listener(host, port)
+    config = configuration(config_path, settings)
+    require_shared(config, "waystation worker")
+    set_up_log(config)
+    url = None if listener is None else listener.url
+    serve_project(
+        config,
+        None if listener is None else listener.open(),
+        lambda: show_worker_banner(config.jobs_per_worker, config.graphs, database_label(config), url),
+        role="worker",
+    )
+
+
+def configuration(config_path: Path, settings: Mapping[str, str], *, dev: bool = False) -> Config:
+    """The project's configuration with the variables `settings` over those of the process. That for `dev` keeps to this
+    machine and this process whatever database and bus the project has in production. Raises ConfigError."""
     from waystation.config import load_config
 
     config = load_config(config_path, {**os.environ, **settings})
-    if longest_grace_s is None:
+    if not dev:
         return config
-    return replace(config, shutdown_grace_s=min(config.shutdown_grace_s, longest_grace_s))
+    notices = config.notices
+    if config.database_uri or config.redis_uri:
+        notices = (*notices, "DATABASE_URI and REDIS_URI have no effect under dev, which keeps its data in SQLite")
+    grace_s = min(config.shutdown_grace_s, DEV_GRACE_S)
+    return replace(config, database_uri=None, redis_uri=None, shutdown_grace_s=grace_s, notices=notices)
 
 
 def set_up_log(config: Config) -> None:
@@ -53,10 +82,17 @@ def set_up_log(config: Config) -> None:
 
 
 def serve_project(
-    config: Config, listener: socket.socket, on_serving: Callable[[], None], graphs: Graphs | None = None
+    config: Config,
+    listener: socket.socket | None,
+    on_serving: Callable[[], None],
+    *,
+    role: Role = "all",
+    graphs: Graphs | None = None,
 ) -> None:
-    """Serve `config` on `listener` until a signal; `graphs` if they are loaded already. Raises ConfigError, GraphLoadError."""
+    """Serve `config` on `listener`, if it has one, until a signal; `graphs` if they are loaded already.
+
+    Raises ConfigError and GraphLoadError."""
     from waystation.app import create_app
     from waystation.cli.server import run
 
-    run(create_app(config, graphs), listener, config.shutdown_grace_s, on_serving)
+    run(create_app(config, graphs, role), listener, on_serving)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import sys
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,16 +17,14 @@ from typing import Any, TypeVar
 import typer
 
 from waystation.cli.banner import show_banner
-from waystation.cli.control import GO, Verdict
+from waystation.cli.child_process import ChildProcess
+from waystation.cli.control import Verdict
 from waystation.cli.listening import Listener
 from waystation.errors import ConfigError
 
 __all__ = ["supervise"]
 
 T = TypeVar("T")
-
-LONGEST_VERDICT = 1 << 20
-"""Bytes: an error with a deep traceback is far shorter."""
 
 STOP_S = 10
 """Seconds after which a server process that does not stop is killed. Above `DEV_GRACE_S` for requests and then for runs."""
@@ -55,7 +51,7 @@ class _Supervisor:
         self._changed = asyncio.Event()
         self._changes: set[str] = set()
         self._stop = asyncio.Event()
-        self._serving: _ServerProcess | None = None
+        self._serving: ChildProcess | None = None
         self._shown = False
 
     async def run(self) -> None:
@@ -70,7 +66,7 @@ class _Supervisor:
         finally:
             watching.cancel()
             if self._serving is not None:
-                await self._serving.stop()
+                await self._serving.stop(STOP_S)
             self._listener.close()
 
     async def _something_to_do(self) -> bool:
@@ -81,7 +77,7 @@ class _Supervisor:
                 events.append(self._serving.ended())
             await _first(*events)
             if self._serving is not None and self._serving.exit_code is not None and not self._stop.is_set():
-                error = _ended(self._serving.exit_code)
+                error = self._serving.last_words
                 self._serving = None
                 self._report("The server is gone", error)
         return not self._stop.is_set()
@@ -92,29 +88,35 @@ class _Supervisor:
         Raises ConfigError when the first version loads and still cannot be served: no change of the project mends that.
         """
         self._changed.clear()
-        candidate = await _ServerProcess.start(self._config_path, self._listener.open(), self._environ)
+        candidate = await self._candidate()
         verdict = await _unless(candidate.verdict(), self._changed, self._stop)
         if verdict is None:
-            await candidate.stop()
+            await candidate.stop(STOP_S)
             return
         self._watch_for(verdict)
         if verdict.error is not None:
-            await candidate.stop()
+            await candidate.stop(STOP_S)
             self._report("The project does not load", verdict.error)
             return
         if self._serving is not None:
-            await self._serving.stop()
+            await self._serving.stop(STOP_S)
         self._serving = candidate
         candidate.go()
         verdict = await _unless(candidate.verdict(), self._stop)
         if verdict is not None:
             await self._settle(verdict, candidate)
 
-    async def _settle(self, verdict: Verdict, process: _ServerProcess) -> None:
+    async def _candidate(self) -> ChildProcess:
+        config_path, listener = str(self._config_path), self._listener.open()
+        return await ChildProcess.start(
+            "waystation.cli.child", config_path, listener=listener, environ=self._environ, apart=False
+        )
+
+    async def _settle(self, verdict: Verdict, process: ChildProcess) -> None:
         if verdict.error is None:
             self._show(verdict)
         elif self._shown:
-            await process.stop()
+            await process.stop(STOP_S)
             self._serving = None
             self._report("The project cannot be served", verdict.error)
         else:
@@ -166,62 +168,6 @@ class _Supervisor:
                     err=True,
                 )
                 return
-
-
-class _ServerProcess:
-    """A process that runs `waystation.cli.child`."""
-
-    def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self._process = process
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def start(cls, config_path: Path, listener: socket.socket, environ: Mapping[str, str]) -> _ServerProcess:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "waystation.cli.child"),
-                *(str(config_path), str(listener.fileno()), str(theirs.fileno())),
-                pass_fds=(listener.fileno(), theirs.fileno()),
-                env=dict(environ),
-            )
-        return cls(process, *await asyncio.open_connection(sock=ours, limit=LONGEST_VERDICT))
-
-    @property
-    def exit_code(self) -> int | None:
-        return self._process.returncode
-
-    async def verdict(self) -> Verdict:
-        """The next thing the process says; that it ended, if it says nothing more."""
-        line = await self._reader.readline()
-        if line:
-            return Verdict.of(line)
-        return Verdict(_ended(await self._process.wait()))
-
-    def go(self) -> None:
-        """Let the process serve."""
-        self._writer.write(GO)
-
-    async def ended(self) -> None:
-        await self._process.wait()
-
-    async def stop(self) -> None:
-        """Stop the process: gracefully, or after `STOP_S` by force."""
-        if self._process.returncode is None:
-            self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), STOP_S)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-        self._writer.close()
-
-
-def _ended(exit_code: int) -> str:
-    return f"The server process ended with exit code {exit_code}."
 
 
 async def _unless(result: Coroutine[Any, Any, T], *events: asyncio.Event) -> T | None:

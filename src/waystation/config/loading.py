@@ -53,7 +53,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
             "http": http_config(project.http, given),
             "store": project.store.model_dump(exclude_unset=True),
             "checkpointer": _checkpointer(project, given),
-            "unsupported": unsupported(project, variables, given),
+            "unsupported": unsupported(project, variables),
             **{name: given[name] for name in direct},
             "data_dir": path.parent / given.get("data_dir", DATA_DIR),
         }

@@ -55,8 +55,14 @@ class Config:
     checkpointer: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path = Path(".waystation")
     database_uri: str | None = field(default=None, repr=False)
+    postgres_pool_size: int = 10
+    """Connections of one process."""
     redis_uri: str | None = field(default=None, repr=False)
+    redis_key_prefix: str = "ws"
     jobs_per_worker: int = 64
+    max_pending_runs: int = 100_000
+    """0 for no limit."""
+    lease_s: float = 30
     job_timeout_s: float = 86_400
     job_max_retries: int = 3
     """Attempts a run may have."""

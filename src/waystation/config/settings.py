@@ -40,22 +40,49 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "database_uri",
         "DATABASE_URI",
-        values.text,
-        "PostgreSQL connection URI. Not supported: the server refuses to start.",
-        aliases=("POSTGRES_URI",),
+        values.postgres_uri,
+        "Connection URI of PostgreSQL (15 to 18), which then holds everything instead of the SQLite file. `dev` always uses "
+        "SQLite.",
+        aliases=("POSTGRES_URI", "POSTGRES_URI_CUSTOM"),
+    ),
+    Setting(
+        "postgres_pool_size",
+        "LANGGRAPH_POSTGRES_POOL_MAX_SIZE",
+        values.whole_number(2),
+        "Connections to PostgreSQL of one process: one writes, the others read.",
     ),
     Setting(
         "redis_uri",
         "REDIS_URI",
-        values.text,
-        "Redis or Valkey connection URI. Not supported: a warning at start-up, no effect.",
+        values.redis_uri,
+        "Connection URI of Redis or Valkey, which carries live events and signals between processes. Without it they stay "
+        "within one process; `dev` always does without.",
         aliases=("REDIS_URI_CUSTOM",),
+    ),
+    Setting(
+        "redis_key_prefix",
+        "REDIS_KEY_PREFIX",
+        values.text,
+        "What every key in Redis begins with: deployments that share a Redis need different ones.",
     ),
     Setting(
         "jobs_per_worker",
         "N_JOBS_PER_WORKER",
         values.whole_number(0),
         "Runs executed at the same time by one process; 0 serves the API only.",
+    ),
+    Setting(
+        "max_pending_runs",
+        "WAYSTATION_MAX_PENDING_RUNS",
+        values.whole_number(0),
+        "Runs that may be pending, those scheduled for later among them. While there are as many, no run is created: 503 with "
+        "`Retry-After`. 0 sets no limit.",
+    ),
+    Setting(
+        "lease_s",
+        "WAYSTATION_LEASE_SECS",
+        values.number(least=1),
+        "Seconds without a sign of life after which the runs of a worker are taken over by another.",
     ),
     Setting(
         "job_timeout_s", "BG_JOB_TIMEOUT_SECS", values.number(above=0), "Seconds a run may take before it is stopped."
@@ -70,13 +97,13 @@ SETTINGS: tuple[Setting, ...] = (
         "shutdown_grace_s",
         "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS",
         values.number(least=0),
-        "Seconds that runs get to finish when the server stops.",
+        "Seconds that runs, and the requests that wait for them, get to finish when the server stops.",
     ),
     Setting(
         "heartbeat_s",
         "WAYSTATION_HEARTBEAT_SECS",
         values.number(above=0),
-        "Seconds between two signs of life of a running run.",
+        "Seconds between two signs of life on an answer that waits for a run.",
     ),
     Setting(
         "resumable_ttl_s",
@@ -159,7 +186,7 @@ def parse(variable: str, given: str, parser: Callable[[str], Any]) -> Any:
     try:
         return parser(given)
     except ValueError as error:
-        shown = "" if parser is values.json_object else f"; it is {given[:60]!r}"
+        shown = "" if parser in values.NOT_SHOWN else f"; it is {given[:60]!r}"
         raise ConfigError(f"Environment variable {variable} {error}{shown}.") from None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import structlog
 
 from waystation.config.model import Config
 from waystation.config.project import Project
+from waystation.config.settings import parse
+from waystation.config.values import switch
 from waystation.errors import ConfigError
 
 __all__ = ["announce", "unsupported"]
@@ -16,14 +17,14 @@ __all__ = ["announce", "unsupported"]
 log = structlog.get_logger("waystation.config")
 
 _REFUSED = frozenset(
-    {"auth", "encryption", "LANGGRAPH_AUTH_TYPE", "LANGGRAPH_AES_KEY", "WAYSTATION_AUTH", "DATABASE_URI"}
+    {"auth", "encryption", "LANGGRAPH_AUTH_TYPE", "LANGGRAPH_AES_KEY", "WAYSTATION_AUTH", "REDIS_CLUSTER"}
 )
-"""What a server must not start without when it is asked for: it would be open, write in the clear, or write elsewhere."""
+"""What a server must not start without when it is asked for: it would be open, write in the clear, or lose every event."""
 
 
-def unsupported(project: Project, variables: Mapping[str, str], given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the keys, variables and settings (`given`, by name) set to something that this server does not do."""
-    return (*_keys(project), *_variables(variables, given))
+def unsupported(project: Project, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the keys and variables set to something that this server does not do. Raises ConfigError."""
+    return (*_keys(project), *_variables(variables))
 
 
 def _keys(project: Project) -> Iterator[str]:
@@ -48,16 +49,15 @@ def _keys(project: Project) -> Iterator[str]:
         yield "checkpointer.serde"
 
 
-def _variables(variables: Mapping[str, str], given: Mapping[str, Any]) -> Iterator[str]:
+def _variables(variables: Mapping[str, str]) -> Iterator[str]:
     for name in ("LANGGRAPH_AUTH_TYPE", "WAYSTATION_AUTH"):
         if variables.get(name, "").strip().lower() not in ("", "noop", "none"):
             yield name
     if variables.get("LANGGRAPH_AES_KEY"):
         yield "LANGGRAPH_AES_KEY"
-    if given.get("database_uri"):
-        yield "DATABASE_URI"
-    if given.get("redis_uri"):
-        yield "REDIS_URI"
+    cluster = variables.get("REDIS_CLUSTER", "").strip()
+    if cluster and parse("REDIS_CLUSTER", cluster, switch):
+        yield "REDIS_CLUSTER"
 
 
 def announce(config: Config) -> None:

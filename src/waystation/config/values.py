@@ -7,7 +7,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["json_object", "log_level", "number", "switch", "text", "whole_number", "words"]
+__all__ = [
+    "NOT_SHOWN",
+    "json_object",
+    "log_level",
+    "number",
+    "postgres_uri",
+    "redis_uri",
+    "switch",
+    "text",
+    "whole_number",
+    "words",
+]
 
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -86,3 +97,24 @@ def json_object(value: str) -> dict[str, Any]:
     if not isinstance(result, dict):
         raise ValueError("must be a JSON object")
     return result
+
+
+def postgres_uri(value: str) -> str:
+    """A connection URI of PostgreSQL."""
+    return _uri(value, "postgresql", "postgres")
+
+
+def redis_uri(value: str) -> str:
+    """A connection URI of Redis or Valkey."""
+    return _uri(value, "redis", "rediss", "unix")
+
+
+def _uri(value: str, *schemes: str) -> str:
+    scheme, separator, _ = value.partition("://")
+    if not separator or scheme not in schemes:
+        raise ValueError(f"must start with {' or '.join(f'{each}://' for each in schemes)}")
+    return value
+
+
+NOT_SHOWN = frozenset({json_object, postgres_uri, redis_uri})
+"""Parsers of what may be long or hold a password: errors about it do not repeat it."""

@@ -33,10 +33,14 @@ STATUS: dict[type[errors.WaystationError], int] = {
 async def _domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.WaystationError)
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    if status >= 500:
+    if status >= 500 and not isinstance(error, errors.Overloaded):  # a line for each would only add to the load
         log.error("request failed", path=request.url.path, error=error.message, exc_info=error)
-    headers = {"Retry-After": "1"} if status == 503 else None
+    headers = {"Retry-After": str(_retry_after_s(error))} if status == 503 else None
     return json_response({"detail": error.message}, status, headers)
+
+
+def _retry_after_s(error: errors.WaystationError) -> int:
+    return error.retry_after_s if isinstance(error, errors.Overloaded) else 1
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

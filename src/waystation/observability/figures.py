@@ -1,10 +1,10 @@
-"""The figures the engine reports about its queue and its workers."""
+"""The figures that parts of the server report about themselves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["QueueFigures", "WorkerFigures"]
+__all__ = ["CapacityFigures", "QueueFigures", "WorkerFigures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,11 @@ class WorkerFigures:
     max: int
     active: int
     available: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityFigures:
+    """How many runs may be pending (0: any number), and how many this process has refused to create for that."""
+
+    limit: int
+    refused: int

@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from waystation.observability.figures import QueueFigures, WorkerFigures
+from waystation.observability.figures import CapacityFigures, QueueFigures, WorkerFigures
 
 __all__ = ["CONTENT_TYPE", "METRICS", "Declared", "Figures", "Metrics"]
 
@@ -71,9 +71,18 @@ UNBLOCKED_WAIT_MAX = Declared(
 UNBLOCKED_WAIT_MED = Declared(
     "lg_api_pending_unblocked_runs_wait_time_med", "gauge", "Median of the same waiting times.", "seconds"
 )
+PENDING_LIMIT = Declared(
+    "waystation_pending_runs_limit", "gauge", "Runs that may be pending; 0 for any number.", "runs"
+)
+REFUSED = Declared(
+    "waystation_refused_runs_total", "counter", "Runs not created because too many were pending.", "runs"
+)
+BUS_CONNECTED = Declared("waystation_bus_connected", "gauge", "Whether Redis answers; only if there is one.", "boolean")
 WRITE_QUEUE = Declared("waystation_database_write_queue", "gauge", "Writes that wait for the writer.", "writes")
 WRITES = Declared("waystation_database_writes_total", "counter", "Writes carried out.", "writes")
 COMMITS = Declared("waystation_database_commits_total", "counter", "Transactions that carried writes out.", "commits")
+READERS = Declared("waystation_database_readers", "gauge", "Connections that may read at the same time.", "connections")
+READING = Declared("waystation_database_reading", "gauge", "Connections that are reading.", "connections")
 
 METRICS = (
     HTTP_REQUESTS,
@@ -88,13 +97,18 @@ METRICS = (
     UNBLOCKED,
     UNBLOCKED_WAIT_MAX,
     UNBLOCKED_WAIT_MED,
+    PENDING_LIMIT,
+    REFUSED,
+    BUS_CONNECTED,
     WRITE_QUEUE,
     WRITES,
     COMMITS,
+    READERS,
+    READING,
 )
 """The registry. Besides these the text has ``process_*`` from the Prometheus client."""
 
-_DATABASE = {"write_queue": WRITE_QUEUE, "writes": WRITES, "commits": COMMITS}
+_DATABASE = {"write_queue": WRITE_QUEUE, "writes": WRITES, "commits": COMMITS, "readers": READERS, "reading": READING}
 """By the names of `Database.statistics`."""
 
 
@@ -105,6 +119,9 @@ class Figures:
     queue: QueueFigures | None = None
     workers: WorkerFigures | None = None
     database: Mapping[str, Any] = field(default_factory=dict)
+    capacity: CapacityFigures | None = None
+    bus_connected: bool | None = None
+    """None for a bus within one process, which needs no connection."""
 
 
 class Metrics:
@@ -145,6 +162,7 @@ class Metrics:
                 ],
             },
             **({} if figures.workers is None else {"workers": _workers_json(figures.workers)}),
+            **({} if figures.bus_connected is None else {"redis": {"connected": figures.bus_connected}}),
         }
 
     def _http(self) -> Iterator[Metric]:
@@ -207,6 +225,10 @@ def _families(figures: Figures) -> Iterator[Metric]:
         }
     if (workers := figures.workers) is not None:
         values |= {WORKERS_MAX: workers.max, WORKERS_ACTIVE: workers.active, WORKERS_AVAILABLE: workers.available}
+    if (capacity := figures.capacity) is not None:
+        values |= {PENDING_LIMIT: capacity.limit, REFUSED: capacity.refused}
+    if figures.bus_connected is not None:
+        values[BUS_CONNECTED] = figures.bus_connected
     values |= {_DATABASE[name]: value for name, value in figures.database.items() if name in _DATABASE}
     for declared, value in values.items():
         family = declared.family()

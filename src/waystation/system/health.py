@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Literal
 
 import structlog
 from sqlalchemy import Connection, select
 
-from waystation.errors import Unavailable
 from waystation.storage.database import Database
 from waystation.storage.tables import assistants
 
-__all__ = ["PROBE_TIMEOUT_S", "Health", "check_services"]
+__all__ = ["PROBE_TIMEOUT_S", "Health", "Readiness", "check_readiness"]
 
 log = structlog.get_logger("waystation.system")
 
@@ -24,22 +24,37 @@ PROBE_TIMEOUT_S = 3
 _PROBE = select(assistants.c.assistant_id).limit(1)
 
 
-async def check_services(db: Database) -> dict[str, Health]:
-    """The health of each service by name. Raises Unavailable when one is there but has too much to do."""
-    return {"database": await _database(db)}
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this process can do its work."""
+
+    services: dict[str, Health]
+    problem: str | None = None
+    """Why it cannot. A service may be unhealthy without being a problem: without Redis everything goes on, only slower."""
 
 
-async def _database(db: Database) -> Health:
+async def check_readiness(db: Database, redis_connected: bool | None) -> Readiness:
+    """Ask the database, and look at the connection to Redis if there is to be one."""
+    problem = await _probe(db)
+    services: dict[str, Health] = {"database": "healthy" if problem is None else "unhealthy"}
+    if redis_connected is not None:
+        services["redis"] = "healthy" if redis_connected else "unhealthy"
+    return Readiness(services, problem)
+
+
+async def _probe(db: Database) -> str | None:
+    """What is wrong with the database. Its own words go to the log only: they may name hosts and users."""
     try:
-        await asyncio.wait_for(db.read(_probe), PROBE_TIMEOUT_S)
-    except Unavailable:
-        raise
+        await asyncio.wait_for(db.read(_read), PROBE_TIMEOUT_S)
+    except TimeoutError:
+        log.warning("the database does not answer", within_s=PROBE_TIMEOUT_S)
+        return f"The database does not answer within {PROBE_TIMEOUT_S:g} seconds."
     except Exception as error:  # noqa: BLE001 - however it fails, it is not healthy
-        log.warning("the database does not answer", error=str(error) or type(error).__name__)
-        return "unhealthy"
-    return "healthy"
+        log.warning("the database fails", error=str(error) or type(error).__name__)
+        return f"The database fails ({type(error).__name__}); the log says more."
+    return None
 
 
-def _probe(conn: Connection) -> None:
+def _read(conn: Connection) -> None:
     """Read from a table: a statement without one would not touch SQLite's file."""
     conn.execute(_PROBE).first()

@@ -17,8 +17,9 @@ from waystation.errors import UnprocessableInput
 from waystation.http.openapi import operation
 from waystation.http.responses import json_response
 from waystation.http.router import Router
+from waystation.observability.figures import WorkerFigures
 from waystation.observability.metrics import CONTENT_TYPE, Figures
-from waystation.system.health import PROBE_TIMEOUT_S, check_services
+from waystation.system.health import PROBE_TIMEOUT_S, check_readiness
 from waystation.system.info import describe_server
 from waystation.system.openapi import openapi_document
 from waystation.system.reference import reference_page
@@ -36,6 +37,9 @@ HEALTH = {
     },
 }
 INFO = {"type": "object", "required": ["version", "langgraph_py_version", "flags", "metadata"]}
+
+NO_WORKER = WorkerFigures(max=0, active=0, available=0)
+"""Of a process that leaves runs to others."""
 
 CHECK_DB = {"name": "check_db", "in": "query", "schema": {"type": "integer", "enum": [0, 1], "default": 0}}
 FORMAT = {"name": "format", "in": "query", "schema": {"type": "string", "enum": ["prometheus", "json"]}}
@@ -90,12 +94,11 @@ async def _health(request: Request) -> Response:
         raise UnprocessableInput(f"Invalid check_db {check!r}: it must be 0 or 1.")
     if check == "0":
         return json_response({"ok": True, "services": {}})
-    services = await check_services(request.app.state.server.db)
-    failing = [name for name, health in services.items() if health == "unhealthy"]
-    if not failing:
-        return json_response({"ok": True, "services": services})
-    detail = f"Not healthy: {', '.join(failing)}."
-    return json_response({"ok": False, "services": services, "detail": detail}, 500)
+    server = request.app.state.server
+    readiness = await check_readiness(server.db, _bus_connected(server))
+    if readiness.problem is None:
+        return json_response({"ok": True, "services": readiness.services})
+    return json_response({"ok": False, "services": readiness.services, "detail": readiness.problem}, 503)
 
 
 async def _document(request: Request) -> dict[str, Any]:
@@ -112,4 +115,16 @@ async def _figures(server: Any) -> Figures:
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the queue, the rest is still worth having
         log.warning("no queue figures for /metrics", error=str(error) or type(error).__name__)
         queue = None
-    return Figures(queue, server.engine.worker_figures(), server.db.statistics())
+    worker = server.worker
+    return Figures(
+        queue,
+        NO_WORKER if worker is None else worker.figures(),
+        server.db.statistics(),
+        server.capacity.figures(),
+        _bus_connected(server),
+    )
+
+
+def _bus_connected(server: Any) -> bool | None:
+    """Whether Redis is reached; None where there is to be none."""
+    return server.bus.connected if server.config.redis_uri else None

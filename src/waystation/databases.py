@@ -1,0 +1,36 @@
+"""Opening the database that the configuration names."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+from waystation.storage.data_dir import DATABASE_FILE, lock_data_dir
+from waystation.storage.schema import upgrade
+
+if TYPE_CHECKING:
+    from waystation.config import Config
+    from waystation.storage.database import Database
+
+__all__ = ["open_database"]
+
+
+def open_database(config: Config) -> tuple[Database, IO[str] | None]:
+    """The database of `config` with the schema of this version, and the lock of its directory if it is one process's only.
+
+    Raises ConfigError when it cannot be used."""
+    if config.database_uri is not None:
+        from waystation.storage.postgres import PostgresDatabase
+
+        shared = PostgresDatabase(config.database_uri, readers=config.postgres_pool_size - 1)
+        upgrade(shared)
+        return shared, None
+    from waystation.storage.sqlite import SqliteDatabase
+
+    lock = lock_data_dir(config.data_dir)
+    try:
+        own = SqliteDatabase(config.data_dir / DATABASE_FILE)
+        upgrade(own)
+    except BaseException:
+        lock.close()
+        raise
+    return own, lock

@@ -1,0 +1,129 @@
+"""The parts of a running server, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
+
+from waystation import assistants
+from waystation.config import Config
+from waystation.graphs import Graphs
+from waystation.observability.metrics import Metrics
+from waystation.roles import Role
+from waystation.runs.capacity import Capacity
+from waystation.runs.engine import Engine
+from waystation.runs.worker import Worker
+from waystation.storage.checkpoints import Saver
+from waystation.storage.database import Database
+from waystation.store import Store
+from waystation.store.sweeper import sweep_regularly
+from waystation.streams.bus import Bus
+from waystation.streams.sweeper import sweep_events_regularly
+from waystation.streams.thread_stream import Publisher
+from waystation.threads.sweeper import sweep_threads_regularly
+from waystation.timestamps import now_us
+
+__all__ = ["Server"]
+
+LOOK_S = 0.02
+"""How often a server that stops looks whether everything is finished. Runs end on other threads, or in other processes."""
+
+HURRIED_STOP_S = 0.5
+"""How long a run may take to stop when the server has to stop at once."""
+
+
+@dataclass(slots=True)
+class Server:
+    """The parts of a running server. Routes find it as ``request.app.state.server``."""
+
+    config: Config
+    role: Role
+    db: Database
+    graphs: Graphs
+    saver: Saver
+    store: Store
+    bus: Bus
+    streams: Publisher
+    worker: Worker | None
+    """None in a process that executes no runs."""
+    engine: Engine
+    capacity: Capacity
+    metrics: Metrics
+    lock: IO[str] | None
+    """Of the data directory; None with PostgreSQL, which processes share."""
+    stopping: bool = False
+    """Set once whatever still waits for a run is cut off: what ends from then on may not be complete."""
+    _hurried: bool = False
+    _draining: asyncio.Task[None] | None = None
+    _sweepers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Install the default assistants and begin to serve and to execute runs."""
+        worker = self.worker
+        await self.bus.start(None if worker is None else worker.wake, self._told_to_stop)
+        if self.role != "worker":
+            await self.db.write(assistants.install, self.graphs, now_us(), self.config.graph_configs)
+        if worker is not None:
+            await worker.start()
+            self._sweep(sweep_regularly(self.store))
+            self._sweep(sweep_events_regularly(self.db, self.config.resumable_ttl_s))
+            self._sweep(sweep_threads_regularly(self.db, self.config))
+
+    def begin_shutdown(self) -> None:
+        """Take no more runs, and cut off what waits for a run: clients reconnect to another process, or to the next. From
+        any thread."""
+        if self.worker is not None:
+            self.worker.stop_claiming()
+        self.stopping = True
+        self.bus.close()
+
+    async def drain(self) -> None:
+        """Take no more runs; let those that run and the requests that wait for one finish within the grace period; then cut
+        the requests off and hand the runs back to the queue. All callers wait for the same shutdown."""
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(), name="waystation-drain")
+        await asyncio.shield(self._draining)
+
+    def hurry(self) -> None:
+        """End the grace period of `drain`. From any thread, and from a signal handler."""
+        self._hurried = True
+
+    async def close(self) -> None:
+        """`drain`, then close the bus and the database."""
+        await self.drain()
+        for sweeper in self._sweepers:
+            sweeper.cancel()
+        await self.bus.stop()
+        await self.db.close()
+        if self.lock is not None:
+            self.lock.close()
+
+    async def _drain(self) -> None:
+        if self.worker is not None:
+            self.worker.stop_claiming()
+        until = time.monotonic() + self.config.shutdown_grace_s
+        while self._busy() and not self._hurried and time.monotonic() < until:  # noqa: ASYNC110 - runs end on other threads
+            await asyncio.sleep(LOOK_S)
+        self.begin_shutdown()
+        if self.worker is not None:
+            if self._hurried:
+                self.worker.timing = replace(self.worker.timing, stop_s=HURRIED_STOP_S)
+            # The worker renews its leases until it is closed, so the grace period is ours to wait for.
+            await self.worker.close(0)
+
+    def _busy(self) -> bool:
+        """Whether waiting can still be of use: a run goes on here, or a request waits for one that may go on elsewhere."""
+        if self.worker is not None and self.worker.figures().active:
+            return True
+        return self.bus.address is not None and self.bus.waiting > 0
+
+    def _told_to_stop(self, run_ids: Sequence[str]) -> None:
+        """Another process has cancelled runs, which may be executed here."""
+        if self.worker is not None:
+            self.worker.stop(run_ids)
+
+    def _sweep(self, sweeping: Coroutine[Any, Any, None]) -> None:
+        self._sweepers.append(asyncio.create_task(sweeping, name="waystation-sweeper"))
