@@ -39,6 +39,7 @@ PROJECT = Path(__file__).parent / "project" / "langgraph.json"
 IMPATIENT = Timing(lease_s=0.5, safety_net_s=0.05, abandon_s=0.3, stop_s=0.3)
 """A worker that does within a second what it usually takes half a minute for."""
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what is about the other database."""
     for item in items:

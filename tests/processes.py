@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.databases import DIALECT, database_uri
+
 __all__ = ["ServerProcess", "free_port", "running_server"]
 
 PROJECT = Path(__file__).parent / "project" / "langgraph.json"
@@ -36,7 +38,7 @@ class ServerProcess:
         self.port = free_port()
         self.log_file = data_dir / "server.log"
         self._config = config
-        self._environ = {**_clean_environ(), "WAYSTATION_DATA_DIR": str(data_dir), **(environ or {})}
+        self._environ = {**_clean_environ(), **_where(data_dir), **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -118,6 +120,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _where(data_dir: Path) -> dict[str, str]:
+    """Where a server keeps its data: in `data_dir`, or in the database that stands for it."""
+    place = {"WAYSTATION_DATA_DIR": str(data_dir)}
+    return place if DIALECT == "sqlite" else {**place, "DATABASE_URI": database_uri(data_dir)}
 
 
 def _clean_environ() -> dict[str, str]:

@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 
-__all__ = ["HEARTBEAT", "STOPPING", "SseEvent", "names", "parse", "received"]
+__all__ = ["HEARTBEAT", "INTERRUPTED", "STOPPING", "SseEvent", "names", "parse", "received"]
 
 HEARTBEAT = b": heartbeat"
 STOPPING = b": the server is stopping; reconnect to go on"
+INTERRUPTED = b": live events are interrupted"
 _FRAME = re.compile(rb"event: ([^\r\n]+)\r\ndata: ([^\r\n]*)(?:\r\nid: ([^\r\n]+))?")
 
 
@@ -33,7 +34,7 @@ def parse(body: bytes) -> list[SseEvent]:
 
 
 def _event(block: bytes) -> list[SseEvent]:
-    if block in (HEARTBEAT, STOPPING):
+    if block in (HEARTBEAT, INTERRUPTED, STOPPING):
         return []
     match = _FRAME.fullmatch(block)
     assert match is not None, f"not a frame: {block!r}"

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from waystation.auth.access import EVERYTHING
-from waystation.errors import ConfigError, Conflict
+from waystation.errors import ConfigError, Conflict, UnprocessableInput
 from waystation.storage.driver import Sql
 from waystation.storage.postgres import PostgresDatabase
 from waystation.threads import queries
@@ -216,6 +216,15 @@ async def test_what_was_posted_is_carried_out_in_order(postgres: PostgresDatabas
         postgres.post(see, n)
     await postgres.write(lambda _conn: None)
     assert seen == sorted(seen)
+
+
+async def test_what_cannot_be_stored_is_the_senders_fault(postgres: PostgresDatabase) -> None:
+    name = "nul \0"
+    with pytest.raises(UnprocessableInput):
+        await postgres.write(insert, name)
+    with pytest.raises(UnprocessableInput):
+        await postgres.read(Sql("SELECT 1 FROM checkpoint_threads WHERE thread_id = ?").rows, name)
+    assert await postgres.write(insert, "fine") == "fine"
 
 
 def test_a_server_that_is_not_there_is_a_clear_error() -> None:

@@ -26,7 +26,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from waystation.encoding import decode, encode
-from waystation.errors import ConfigError, Unavailable
+from waystation.errors import ConfigError, Unavailable, UnprocessableInput
 from waystation.storage.driver import PIPELINE
 from waystation.storage.group_commit import Call, GroupCommit
 
@@ -42,6 +42,9 @@ log = structlog.get_logger("waystation.storage")
 
 READERS = 8
 """Connections, each with a thread, that serve reads beside the writer."""
+
+IDLE_TIMEOUT_MS = 5_000
+"""How long a transaction may wait for its process, which may be stopped: others wait for the locks of its runs."""
 
 LOCK_TIMEOUT_MS = 100
 """How long a statement waits for a row that another process has locked, before its group is taken apart."""
@@ -62,6 +65,9 @@ OWN_ID = "SELECT pg_current_xact_id()::text"
 
 _AGAIN = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock not available: nothing is wrong but the moment."""
+
+_UNSTORABLE = (None, "22003", "22021", "22P05")
+"""Of a `DataError`: psycopg's own refusal of NUL characters, and the server's of numbers and characters beyond a column's type."""
 
 _UNIQUE = "23505"
 """Two transactions inserted the same key. Tried again, a function sees the other's row and does what is right then."""
@@ -147,13 +153,15 @@ class PostgresDatabase:
                 if not self._is_lost(error):
                     raise
                 if time.monotonic() > until:
-                    raise Unavailable(f"the database does not answer: {_reason(error)}") from error
+                    raise _Away(f"the database does not answer: {_reason(error)}") from error
                 time.sleep(pause)
                 pause = min(1.0, pause * 2)
 
     def _is_lost(self, error: BaseException) -> bool:
         """Whether the connection is gone, or could not be made."""
         cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, self._psycopg.errors.IdleInTransactionSessionTimeout):
+            return True
         return isinstance(cause, (self._psycopg.OperationalError, self._psycopg.InterfaceError)) and (
             getattr(cause, "sqlstate", None) is None or str(cause.sqlstate).startswith(("08", "57P"))
         )
@@ -162,11 +170,21 @@ class PostgresDatabase:
         cause = error.orig if isinstance(error, DBAPIError) else error
         return getattr(cause, "sqlstate", None)
 
+    def _told(self, error: Exception) -> Exception:
+        """`error` as its caller gets it: a value that no column can hold is the fault of whoever sent it."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, self._psycopg.DataError) and cause.sqlstate in _UNSTORABLE:
+            return UnprocessableInput(f"A value cannot be stored: {_reason(error)}.")
+        return error
+
     # --- reading
 
     def _read(self, run: Callable[[Connection], T]) -> T:
         """Run a reading function on this thread's own connection, in one snapshot."""
-        return self._patiently(lambda: self._read_once(run))
+        try:
+            return self._patiently(lambda: self._read_once(run))
+        except (DBAPIError, self._psycopg.Error) as error:
+            raise self._told(error) from error
 
     def _read_once(self, run: Callable[[Connection], T]) -> T:
         connection: Connection | None = getattr(self._local, "connection", None)
@@ -197,9 +215,12 @@ class PostgresDatabase:
         """Carry out a group: all at once, or, where that fails, one after the other."""
         try:
             if not self._together(group):
+                away: BaseException | None = None
                 for call in group:
-                    call.result = call.error = None
-                    self._alone(call)
+                    call.result, call.error = None, away  # one caller's patience is enough for all
+                    if away is None:
+                        self._alone(call)
+                        away = call.error if isinstance(call.error, _Away) else None
         except Exception as error:
             log.exception("could not commit", callers=len(group))
             for call in group:
@@ -273,9 +294,12 @@ class PostgresDatabase:
                     time.sleep(pause * random())  # not in step with whoever else tries again
                     pause = min(1.0, pause * 2)
                     continue
-                call.error = Unavailable(f"the database does not answer: {_reason(error)}") if lost else error
-            except Unavailable as error:
-                call.error = error
+                if lost:
+                    call.error = _Away(f"the database does not answer: {_reason(error)}")
+                elif self._sqlstate(error) in _AGAIN:
+                    call.error = Unavailable(f"the database is too busy: {_reason(error)}")
+                else:
+                    call.error = self._told(error)
             except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
                 self._roll_back()
                 call.error = error
@@ -307,6 +331,10 @@ class PostgresDatabase:
         if self._writing is not None:
             _discard(self._writing)
             self._writing = None
+
+
+class _Away(Unavailable):
+    """The server did not answer, however often it was tried."""
 
 
 class _Progress:
@@ -375,7 +403,7 @@ def _engine(uri: str) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "waystation",
-            "options": f"-c lock_timeout={LOCK_TIMEOUT_MS}",
+            "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}",
             "keepalives_idle": 30,
         },
         json_serializer=lambda value: encode(value).decode(),

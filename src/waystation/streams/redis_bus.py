@@ -54,7 +54,11 @@ OTHERS_S = 0.05
 WAKE_AHEAD_S = 10
 """Wake-ups for a later time than this are left to the workers, which look ahead that far by themselves."""
 
+TIMER_SLACK_S = 0.005
+"""Timers may go off a little early: a run that is not due yet would not be found."""
+
 KNOWN_SENDERS = 4096
+"""Processes whose last parcel is remembered."""
 
 
 class RedisBus:
@@ -322,7 +326,7 @@ class RedisBus:
         if delay <= 0:
             self._on_wake()
         elif delay <= WAKE_AHEAD_S:
-            self._home.call_later(delay, self._on_wake)
+            self._home.call_later(delay + TIMER_SLACK_S, self._on_wake)
 
     # --- keeping in touch
 

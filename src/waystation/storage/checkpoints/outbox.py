@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from waystation.errors import Unavailable
+from waystation.errors import Unavailable, WaystationError
 from waystation.storage.checkpoints.queries import Row
 from waystation.storage.database import Database
 
@@ -83,6 +83,8 @@ class Outbox:
         self._lock = threading.Lock()
         self._last: _Batch | None = None
         self._error: BaseException | None = None
+        self._broken: tuple[_Batch, Exception] | None = None
+        """On the writer: the batch that failed last, and how. The writer may try it again."""
         self._finished = False
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -134,7 +136,7 @@ class Outbox:
         batch = last if last is not None and last.future is None else None
 
         def together(conn: Connection) -> T:
-            self._require_no_error()
+            self._require_unbroken(None)
             if batch is not None:
                 batch.run_unguarded(conn)
             return fn(conn)
@@ -167,12 +169,24 @@ class Outbox:
 
     def _run(self, conn: Connection, batch: _Batch) -> None:
         """On the writer. A failure is known at once: what comes next may be in the same group, before the future tells."""
-        self._require_no_error()
+        self._require_unbroken(batch)
         try:
             batch.run(conn)
         except Exception as error:
-            self._error = error
+            self._broken = batch, error
             raise
+        self._broken = None
+
+    def _require_unbroken(self, batch: _Batch | None) -> None:
+        """On the writer: raise if a write before `batch` has failed. Never with an error of the driver, which the writer would
+        take for one of its own and try again."""
+        error: BaseException | None = self._error
+        if error is None and self._broken is not None and self._broken[0] is not batch:
+            error = self._broken[1]
+        if isinstance(error, WaystationError):
+            raise error
+        if error is not None:
+            raise Unavailable("an earlier write of the run failed") from error
 
     def _post_later(self, batch: _Batch) -> None:
         with self._lock:
