@@ -5,14 +5,15 @@ PORT ?= 2024
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FIGURES := bench/figures
 JS := tests/clients/js
 JS_INSTALLED := $(if $(wildcard $(JS)/package-lock.json),$(JS)/node_modules/.package-lock.json)
 
-.PHONY: help install run test nightly bench lint
+.PHONY: help install run test nightly chaos bench bench-scale lint
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## build .venv with everything
 
@@ -25,8 +26,19 @@ test: $(INSTALLED) $(JS_INSTALLED) lint ## lint, then run all tests
 nightly: $(INSTALLED) ## run the tests that kill servers, at many more moments
 	@$(BIN)/pytest tests/faults -m 'nightly or not nightly'
 
+chaos: $(INSTALLED) ## run 500 runs while processes, PostgreSQL and Valkey fail
+	@$(BIN)/pytest tests/chaos -m chaos -s
+
 bench: $(INSTALLED) ## measure the graphs alone, then through a server
-	@$(BIN)/python bench/report.py
+	@$(BIN)/python bench/report.py --json $(FIGURES)/sqlite.json
+
+bench-scale: bench ## the same on PostgreSQL and with workers, many threads, memory over 10,000 runs
+	@$(BIN)/python bench/report.py --system postgres --against $(FIGURES)/sqlite.json --json $(FIGURES)/postgres.json
+	@for workers in 1 2 4; do $(BIN)/python bench/report.py --system workers --workers $$workers --threads 2000 --turns 0 \
+	  --against $(FIGURES)/sqlite.json --json $(FIGURES)/workers-$$workers.json || exit 1; done
+	@$(BIN)/python bench/threads.py
+	@$(BIN)/python bench/leak.py --json $(FIGURES)/leak-sqlite.json
+	@$(BIN)/python bench/leak.py --system workers --json $(FIGURES)/leak-workers.json
 
 lint: $(INSTALLED) ## check style and types
 	@$(BIN)/ruff check .

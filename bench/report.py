@@ -1,162 +1,88 @@
-"""`make bench`: the graphs of bench/app alone, then through `waystation serve`, as one table beside the bars of the design.
+"""The graphs of bench/app alone, then through a server, as one table beside the bars of the design.
 
-usage: report.py [--seconds 6] [--threads 100000] [--turns 1000] [--port 2424]
+usage: report.py [--system sqlite|postgres|workers] [--workers 2] [--url URL] [--json FILE] [--against FILE]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from backends import leave_in_good_order
+from systems import KINDS, Server, Start, system
+from tables import Results, table
 
 BENCH = Path(__file__).parent
-CONFIG = BENCH / "app" / "langgraph.json"
 
 QUIET_S = 6
-"""Until an idle server has emptied its write-ahead log, which counts as disk space."""
+"""Until an idle server has emptied its write-ahead log, which counts as disk space, and all processes of a fleet are up."""
+
+WIDTH = 130
+"""Characters of a line where there is no terminal to ask."""
 
 STARTS = 5
 """Starts whose median counts: one alone says more of the machine than of the server."""
 
-# name, measured figure, limit (the same without a server), bar; a bar is a share of the limit, or an absolute figure
-Row = tuple[str, float | None, str, float | None, float, bool]
-
 
 def main() -> None:
+    leave_in_good_order()
     options = _options()
-    console = Console()
-    with console.status("starts"):
-        starts = [_start_s(options.port) for _ in range(STARTS)]
-    rows: list[Row] = [("start to /ok", statistics.median(starts), "s", None, 1.5, False)]
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    against: Results | None = json.loads(options.against.read_text()) if options.against else None
+    results: Results = {"system": _name(options), "at": datetime.now(UTC).isoformat(timespec="seconds")}
     with console.status("the graphs, no server"):
-        bare = _json_of("bare.py")
-    with _server(options.port) as server:
-        rows.append(("memory, idle", _resident_mb(server.process.pid), "MB", None, 130, False))
+        results["bare"] = _json_of("bare.py")
+    if options.url:
         with console.status("load"):
-            cases = _json_of(
-                "load.py", server.url, "--seconds", str(options.seconds), "--threads", str(options.threads)
-            )
-    with _server(options.port) as server, console.status(f"{options.turns} turns on one thread"):
+            results["load"] = _load(options.url, options)
+    else:
+        with system(options.system, workers=options.workers, port=options.port) as start:
+            _measure(results, start, options, console)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    console.print(table(results, against))
+
+
+def _measure(results: Results, start: Start, options: argparse.Namespace, console: Console) -> None:
+    """What can be measured of a server that we start ourselves."""
+    with console.status("starts"):
+        results["starts_s"] = [_start_s(start) for _ in range(STARTS)]
+    with start() as server, console.status("load"):
         time.sleep(QUIET_S)
-        grown = _json_of("grow.py", server.url, server.data_dir, str(options.turns))
-    rows += _load_rows(cases, bare, options.threads) + _grow_rows(grown)
-    console.print(_table(rows))
-    print(json.dumps({"bare": bare, "load": cases, "grow": grown}))
+        results["idle_kb"] = server.resident_kb()
+        results["load"] = _load(server.url, options)
+    if options.turns:
+        with start() as server, console.status(f"{options.turns} turns on one thread"):
+            time.sleep(QUIET_S)
+            results["grow"] = _grow(server, options.turns)
 
 
-def _load_rows(cases: dict[str, Any], bare: dict[str, float], threads: int) -> list[Row]:
-    echo, ten = bare["echo_no_checkpointer"], bare["steps10_memory_checkpointer"]
-    chat = bare["chat_message_events_per_s"]
-    return [
-        ("create + wait, 16 clients", _in(cases, "stateless_wait_c16", "rate"), "/s", echo, 0.5, True),
-        ("thread + run + wait, 16 clients", _in(cases, "thread_turn_c16", "rate"), "/s", echo, 0.3, True),
-        ("the same, 1 client, p50", _in(cases, "thread_turn_c1", "p50_ms"), "ms", None, 8, False),
-        ("10 steps, durable, 8 clients", _in(cases, "steps10_c8", "rate"), "/s", ten, 0.5, True),
-        ("first streamed token, p50", _in(cases, "stream_latency", "ttft_p50_ms"), "ms", None, 10, False),
-        ("streamed events, 16 streams", _in(cases, "stream_throughput_16x400", "events_per_s"), "/s", chat, 0.7, True),
-        ("64 runs that sleep 1 s", _in(cases, "concurrent_sleepers_64", "64_runs_of_1s_took_s"), "s", None, 1.5, False),
-        (
-            f"search of {threads:,} threads, p50",
-            _in(cases, "thread_search", "by_metadata_p50_ms"),
-            "ms",
-            None,
-            10,
-            False,
-        ),
-    ]
-
-
-def _grow_rows(grown: dict[str, Any]) -> list[Row]:
-    slower = grown["last10_ms"] / grown["first10_ms"]
-    return [
-        (f"{grown['turns']:,} turns, on disk", grown["disk_mb"], "MB", None, 5, False),
-        (f"turn {grown['turns']:,} against turn 10", slower, "x", None, 3, False),
-    ]
-
-
-def _in(cases: dict[str, Any], case: str, figure: str) -> float | None:
-    value: float | None = cases[case].get(figure)
-    return value
-
-
-def _table(rows: list[Row]) -> Table:
-    table = Table("measure", "measured", "no server", "ratio", "bar", "")
-    for name, measured, unit, limit, bar, is_share in rows:
-        if measured is None:
-            table.add_row(name, "failed", "", "", "", "[red]no")
-            continue
-        ratio = measured / limit if limit else None
-        holds = (ratio is not None and ratio >= bar) if is_share else measured <= bar
-        table.add_row(
-            name,
-            f"{measured:,.2f} {unit}",
-            f"{limit:,.0f} {unit}" if limit else "",
-            f"{ratio:.2f}" if ratio is not None else "",
-            f"≥ {bar}" if is_share else f"≤ {bar} {unit}",
-            "[green]yes" if holds else "[red]no",
-        )
-    return table
-
-
-@dataclass(frozen=True)
-class _Server:
-    url: str
-    data_dir: str
-    process: subprocess.Popen[bytes]
-    start_s: float
-    """Seconds from the start of the process to its first answer."""
-
-
-@contextmanager
-def _server(port: int) -> Iterator[_Server]:
-    """A server of its own on an empty database."""
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "waystation", "serve", "--config", str(CONFIG), "--port", str(port)]
-    with tempfile.TemporaryDirectory() as data_dir:
-        environment = {**os.environ, "WAYSTATION_DATA_DIR": data_dir, "LOG_LEVEL": "WARNING"}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's second start finds everything compiled
-        started = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            _until(lambda: _answers(f"{url}/ok"), process)
-            yield _Server(url, data_dir, process, time.perf_counter() - started)
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _start_s(port: int) -> float:
-    with _server(port) as server:
+def _start_s(start: Start) -> float:
+    with start() as server:
         return server.start_s
 
 
-def _until(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    while not done():
-        if process.poll() is not None:
-            sys.exit("the server did not start")
-        time.sleep(0.01)
+def _load(url: str, options: argparse.Namespace) -> dict[str, Any]:
+    headers = [word for header in options.header for word in ("--header", header)]
+    return _json_of("load.py", url, "--seconds", str(options.seconds), "--threads", str(options.threads), *headers)
 
 
-def _answers(url: str) -> bool:
-    try:
-        return bool(urllib.request.urlopen(url, timeout=5).status == 200)
-    except (urllib.error.URLError, ConnectionError):
-        return False
+def _grow(server: Server, turns: int) -> dict[str, Any]:
+    before = server.disk_bytes()
+    with tempfile.TemporaryDirectory() as nothing:  # it measures a directory; a database in PostgreSQL is not one
+        grown = _json_of("grow.py", server.url, nothing, str(turns))
+    time.sleep(QUIET_S)
+    return {**grown, "disk_mb": round((server.disk_bytes() - before) / 1e6, 2)}
 
 
 def _json_of(script: str, *arguments: str) -> dict[str, Any]:
@@ -168,20 +94,23 @@ def _json_of(script: str, *arguments: str) -> dict[str, Any]:
     return result
 
 
-def _resident_mb(pid: int) -> float | None:
-    """Resident memory of a process, in MB; None where there is no /proc."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return None
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+def _name(options: argparse.Namespace) -> str:
+    if options.url:
+        return str(options.url)
+    return f"workers {options.workers}" if options.system == "workers" else str(options.system)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--system", choices=KINDS, default="sqlite", help="what to start")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the system `workers` that execute runs")
+    parser.add_argument("--url", help="measure this server instead of starting one; it serves bench/app")
+    parser.add_argument("--header", action="append", default=[], help="'Name: value' for each request under load")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures in this file")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="compare with the figures of this file")
     parser.add_argument("--seconds", type=float, default=6, help="how long each load case runs")
-    parser.add_argument("--threads", type=int, default=100_000, help="threads that are searched")
-    parser.add_argument("--turns", type=int, default=1000, help="turns of the growing thread")
+    parser.add_argument("--threads", type=int, default=100_000, help="threads that are searched, more than 1,050")
+    parser.add_argument("--turns", type=int, default=1000, help="turns of the growing thread; 0 leaves that out")
     parser.add_argument("--port", type=int, default=2424)
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import aiohttp
 
-from backends import empty_database, running_postgres
+from backends import empty_database, leave_in_good_order, running_postgres
 from population import populate
 from systems import serving
 from waystation.auth.access import EVERYTHING
@@ -38,6 +38,7 @@ Case = tuple[str, Filters, Order, Page]
 
 
 def main() -> None:
+    leave_in_good_order()
     options = _options()
     for dialect in [options.dialect] if options.dialect else ["sqlite", "postgresql"]:
         for number in map(int, options.threads.split(",")):
@@ -79,8 +80,8 @@ async def _at_database(environ: Mapping[str, str], dialect: str, number: int, se
         print(f"\n{dialect}, {number:,} threads, inserted in {time.perf_counter() - started:.0f} s")
         for name, filters, order, page in _cases(number):
             await _timed(name, seconds, partial(_find, db, filters, order, page))
-        for name, filters, _, _ in _countable(number):
-            await _timed(f"count: {name.split(', ')[0]}", seconds, partial(db.read, search.count, filters, EVERYTHING))
+        for name, filters in _countable(number):
+            await _timed(name, seconds, partial(db.read, search.count, filters, EVERYTHING))
 
 
 async def _find(db: Database, filters: Filters, order: Order, page: Page) -> Any:
@@ -93,10 +94,8 @@ async def _over_http(url: str, dialect: str, number: int, seconds: float) -> Non
         for name, filters, order, page in _cases(number):
             body = {"limit": page.limit, "offset": page.offset, "sort_by": order.column, **_wire(filters)}
             await _timed(name, seconds, partial(_post, client, "/threads/search", body))
-        for name, filters, _, _ in _countable(number):
-            await _timed(
-                f"count: {name.split(', ')[0]}", seconds, partial(_post, client, "/threads/count", _wire(filters))
-            )
+        for name, filters in _countable(number):
+            await _timed(name, seconds, partial(_post, client, "/threads/count", _wire(filters)))
 
 
 async def _post(client: aiohttp.ClientSession, path: str, body: Mapping[str, Any]) -> None:
@@ -137,13 +136,13 @@ def _cases(number: int) -> list[Case]:
     ]
 
 
-def _countable(number: int) -> list[Case]:
-    """The cases that differ in their filters; values are looked at one by one, which is no matter of an index."""
-    different: list[Case] = []
-    for case in _cases(number):
-        if case[1].values is None and case[1] not in [other[1] for other in different]:
-            different.append(case)
-    return different
+def _countable(number: int) -> list[tuple[str, Filters]]:
+    """The filters of the cases. Those on values are left out: no index helps to count what matches them."""
+    named: dict[str, Filters] = {}
+    for name, filters, _, _ in _cases(number):
+        if filters.values is None and filters not in named.values():
+            named["count: " + name.split(", ")[0]] = filters
+    return list(named.items())
 
 
 async def _timed(name: str, seconds: float, call: Callable[[], Awaitable[Any]]) -> None:

@@ -1,0 +1,134 @@
+"""What a sitting measured, as a table beside the bars of the design and, if wanted, beside another sitting."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from rich.table import Table
+
+__all__ = ["Results", "table"]
+
+SHARE_OF_SQLITE = 0.7
+"""What PostgreSQL and Redis have to keep of each figure of SQLite under load."""
+
+
+class Results(TypedDict, total=False):
+    """Everything measured in one sitting, as it is kept in a file. What a system does not offer is missing."""
+
+    system: str
+    """``sqlite``, ``postgres``, ``workers N`` or a URL."""
+    at: str
+    """When, ISO 8601."""
+    bare: dict[str, float]
+    starts_s: list[float]
+    idle_kb: dict[str, int]
+    load: dict[str, dict[str, Any]]
+    grow: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Row:
+    key: str
+    name: str
+    figure: float | None
+    unit: str
+    bar: float
+    """Highest figure; with a `limit` lowest share of it."""
+    limit: float | None = None
+    """The same without a server; then more is better."""
+    under_load: bool = False
+    """Whether other systems are held to SQLite's figure rather than to `bar`."""
+
+
+def table(results: Results, against: Results | None) -> Table:
+    """One line for each measure. `against` adds its figures and how much better ours are: 2 is twice as fast, or half as long."""
+    made = Table("measure", "measured", "no server", "ratio", "bar", "", title=results["system"])
+    others = {row.key: row.figure for row in _rows(against)} if against else {}
+    if against:
+        made.add_column(against["system"])
+        made.add_column("better by")
+    for row in _rows(results):
+        better = _better(row, others.get(row.key))
+        bar, holds = _verdict(row, results["system"], against, better)
+        cells = [
+            row.name,
+            "failed" if row.figure is None else _shown(row.figure, row.unit),
+            f"{row.limit:,.0f} {row.unit}" if row.limit else "",
+            f"{row.figure / row.limit:.2f}" if row.limit and row.figure is not None else "",
+            bar,
+            "" if holds is None else "[green]yes" if holds else "[red]no",
+        ]
+        if against:
+            other = others.get(row.key)
+            cells += ["" if other is None else _shown(other, row.unit), "" if better is None else f"{better:.2f}"]
+        made.add_row(*cells)
+    return made
+
+
+def _verdict(row: _Row, system: str, against: Results | None, better: float | None) -> tuple[str, bool | None]:
+    """The bar in words, and whether the row clears it; None if it has none."""
+    if "://" in system:
+        return "", None
+    if system != "sqlite" and row.under_load:
+        if against is None or against["system"] != "sqlite":
+            return "", None
+        return f"≥ {SHARE_OF_SQLITE} × sqlite", better is not None and better >= SHARE_OF_SQLITE
+    if row.limit is not None:
+        return f"≥ {row.bar}", row.figure is not None and row.figure / row.limit >= row.bar
+    return f"≤ {row.bar:g} {row.unit}", row.figure is not None and row.figure <= row.bar
+
+
+def _better(row: _Row, other: float | None) -> float | None:
+    if not row.figure or not other:
+        return None
+    return row.figure / other if row.limit is not None else other / row.figure
+
+
+def _shown(figure: float, unit: str) -> str:
+    return f"{figure:,.2f} {unit}" if figure < 100 else f"{figure:,.0f} {unit}"
+
+
+def _rows(results: Results) -> list[_Row]:
+    rows = []
+    if "starts_s" in results:
+        rows.append(_Row("start", "start to /ok", statistics.median(results["starts_s"]), "s", 1.5))
+    if results.get("idle_kb"):
+        largest = max(results["idle_kb"].values()) / 1024
+        name = "memory, idle" if len(results["idle_kb"]) == 1 else f"memory, idle, largest of {len(results['idle_kb'])}"
+        rows.append(_Row("memory", name, largest, "MB", 130))
+    rows += _load_rows(results["load"], results["bare"])
+    if "grow" in results:
+        rows += _grow_rows(results["grow"])
+    return rows
+
+
+def _load_rows(load: dict[str, dict[str, Any]], bare: dict[str, float]) -> list[_Row]:
+    def row(
+        name: str, case: str, figure: str, unit: str, bar: float, limit: float | None = None, under_load: bool = True
+    ) -> _Row:
+        return _Row(case, name, load[case].get(figure), unit, bar, limit, under_load)
+
+    echo, ten = bare["echo_no_checkpointer"], bare["steps10_memory_checkpointer"]
+    events = bare["chat_message_events_per_s"]
+    threads = load["thread_search"].get("threads", 0)
+    return [
+        row("create + wait, 16 clients", "stateless_wait_c16", "rate", "/s", 0.5, echo),
+        row("thread + run + wait, 16 clients", "thread_turn_c16", "rate", "/s", 0.3, echo),
+        row("the same, 1 client, p50", "thread_turn_c1", "p50_ms", "ms", 8),
+        row("10 steps, durable, 8 clients", "steps10_c8", "rate", "/s", 0.5, ten),
+        row("first streamed token, p50", "stream_latency", "ttft_p50_ms", "ms", 10),
+        row("streamed events, 16 streams", "stream_throughput_16x400", "events_per_s", "/s", 0.7, events),
+        row("64 runs that sleep 1 s", "concurrent_sleepers_64", "64_runs_of_1s_took_s", "s", 1.5),
+        row(f"search of {threads:,} threads, p50", "thread_search", "by_metadata_p50_ms", "ms", 10, under_load=False),
+    ]
+
+
+def _grow_rows(grown: dict[str, float]) -> list[_Row]:
+    turns = f"{grown['turns']:,}"
+    slower = grown["last10_ms"] / grown["first10_ms"]
+    return [
+        _Row("disk", f"{turns} turns, on disk", grown["disk_mb"], "MB", 5),
+        _Row("turns", f"turn {turns} against turn 10", slower, "x", 3),
+    ]
