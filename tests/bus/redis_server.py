@@ -19,12 +19,14 @@ class RedisServer:
         self._data_dir = data_dir
         self._server = self._make(None)
         self._server.start()
+        self.running = True
         self._port = self._server.port
         self.url: str = self._server.connection_url
 
     def kill(self) -> None:
         """Without a word to its clients."""
         self._server.terminate()
+        self.running = False
 
     async def restart(self, *, keep_data: bool) -> None:
         """Start it again, where it was."""
@@ -35,6 +37,7 @@ class RedisServer:
                 file.unlink()
         self._server = self._make(self._port)
         await asyncio.to_thread(self._server.start)
+        self.running = True
 
     def _make(self, port: int | None) -> Any:
         return ValkeyServer(

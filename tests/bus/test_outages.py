@@ -144,9 +144,7 @@ async def test_publishing_costs_nothing_while_redis_is_away(process: Process, ow
             *some, last = await received(subscription, 77)
             assert positions(some) == list(range(76)), "what there was room for"
             assert last.end is not None
-            while (told := await waiter.end(15)) is None:
-                pass
-            assert told == RunEnd("success", None)
+            await until(lambda: waiter.ended, "the end without its result")
             await until(subscription.doubted, "the doubt")
             await until(lambda: api.stopped == ["a"], "the signal")
 

@@ -137,6 +137,19 @@ async def test_who_joins_later_hears_the_end_with_its_result(process: Process) -
             assert await waiter.end(15) == RunEnd("success", b"[]")
 
 
+async def test_an_end_without_a_result_leaves_room_for_one_with_it(process: Process) -> None:
+    """A worker that has lost a run finds it gone, and says so before the one that has finished it."""
+    async with process() as api, process() as late, process() as worker:
+        with api.bus.wait_for_end(RUN) as waiter:
+            for each in (late, worker):
+                each.bus.expect(RUN, api.bus.listener(end_only=True))
+            late.bus.publish([end(1, result=None)])
+            assert await waiter.end(15) is None, "time to look in the database"
+            assert waiter.ended
+            worker.bus.publish([end(2)])
+            assert await waiter.end(15) == RunEnd("success", b"{}")
+
+
 async def test_the_end_of_an_attempt_is_not_that_of_the_run(process: Process) -> None:
     async with process() as api, process() as worker:
         with api.bus.wait_for_end(RUN) as waiter, api.bus.subscribe(THREAD, RUN) as subscription:
@@ -262,6 +275,18 @@ async def test_wake_ups_take_turns(process: Process, monkeypatch: pytest.MonkeyP
 
 def woken(one: Member, two: Member, times: int) -> bool:
     return one.wakes + two.wakes >= times
+
+
+async def test_a_worker_that_takes_no_more_is_not_woken(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("waystation.streams.redis_bus.OTHERS_S", 3600)
+    async with process() as api, process(executes=True) as one, process(executes=True) as two:
+        await until(lambda: api.bus.workers == 2, "the introductions")
+        one.bus.retire()
+        await until(lambda: api.bus.workers == 1, "the news")
+        for n in range(1, 4):
+            api.bus.wake_workers()
+            await until(partial(woken, one, two, n), "a wake-up")
+        assert (one.wakes, two.wakes) == (0, 3)
 
 
 async def test_a_wake_up_before_any_worker_is_known_is_for_all(process: Process) -> None:

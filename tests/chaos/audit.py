@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-__all__ = ["keep_record", "unlinked_checkpoints", "unsettled_runs", "untidy_records"]
+__all__ = ["account_of", "keep_record", "unlinked_checkpoints", "unsettled_runs", "untidy_records"]
 
 RECORD = """
 CREATE TABLE chaos_record (
@@ -48,6 +48,19 @@ def keep_record(uri: str) -> None:
     """From now on, write down every change of a run."""
     with psycopg.connect(uri) as connection:
         connection.execute(RECORD)
+
+
+ACCOUNT = """
+SELECT at::text, run_id, status, attempt, left(worker_id, 8), CASE WHEN settled_at IS NULL THEN '' ELSE 'settled' END
+FROM chaos_record WHERE run_id IN (SELECT run_id FROM runs WHERE thread_id = %s) ORDER BY number
+"""
+
+
+def account_of(uri: str, thread_id: str) -> str:
+    """All that happened to a thread's runs."""
+    with psycopg.connect(uri) as connection:
+        rows = connection.execute(ACCOUNT.encode(), (thread_id,)).fetchall()
+    return "\n".join(" ".join(map(str, row)) for row in rows)
 
 
 def untidy_records(uri: str) -> list[tuple[Any, ...]]:

@@ -7,6 +7,8 @@ from random import SystemRandom
 
 import pytest
 
+pytest.register_assert_rewrite("tests.chaos.verdict")
+
 
 @pytest.fixture
 def seed() -> int:

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from tests.chaos.audit import keep_record, unlinked_checkpoints, unsettled_runs, untidy_records
+from tests.chaos.audit import account_of, keep_record, unlinked_checkpoints, unsettled_runs, untidy_records
 from tests.chaos.clients import Clients, clients_of
 from tests.chaos.cluster import Cluster, running_cluster
 from tests.chaos.faults import carry_out, plan
@@ -47,7 +47,7 @@ async def endure(cluster: Cluster, random: Random, *, runs: int, faults: int, wi
             async with asyncio.timeout(CALM_S):
                 await playing
                 await cluster.ready(cluster.members)
-                while await asyncio.to_thread(unsettled_runs, uri):
+                while await asyncio.to_thread(unsettled_runs, uri):  # noqa: ASYNC110 - settled in other processes
                     await asyncio.sleep(0.1)
         except TimeoutError:
             chronicle.blame(f"not over: {await asyncio.to_thread(unsettled_runs, uri)}")
@@ -60,6 +60,7 @@ async def endure(cluster: Cluster, random: Random, *, runs: int, faults: int, wi
                 await examine(script, clients)
             except AssertionError as error:
                 chronicle.blame(f"thread {script.thread_id} ({script.graph}): {error}")
+                chronicle.note(await asyncio.to_thread(account_of, uri, script.thread_id))
     for what, find in (
         ("runs that were over were changed", untidy_records),
         ("histories that are not one chain", unlinked_checkpoints),

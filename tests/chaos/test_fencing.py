@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import psycopg
 
 from tests.chaos.clients import TIMEOUT
 from tests.chaos.cluster import LEASE_S, Cluster, running_cluster
-from tests.driver import Driver
+from tests.driver import Driver, eventually
 from tests.faults.events import Event, events_of
 
 STEP_S = 0.15
@@ -25,8 +24,6 @@ RUNS = [
 ]
 
 TABLES = ("threads", "runs", "events", "checkpoints", "checkpoint_values", "checkpoint_writes", "checkpoint_runs")
-
-PATIENCE_S = 30
 
 
 async def test_a_worker_that_was_stopped_changes_nothing_when_it_goes_on(tmp_path: Path) -> None:
@@ -40,8 +37,11 @@ async def test_a_worker_that_was_stopped_changes_nothing_when_it_goes_on(tmp_pat
                 asyncio.create_task(_stream(http, thread, fields, events))
                 for thread, fields, events in zip(threads, RUNS, heard, strict=True)
             ]
-            listeners = [asyncio.create_task(_listen(http, thread, events)) for thread, events in zip(threads, heard, strict=True)]
-            await _until(lambda: _all_begun(driver, threads), "all runs being in the middle")
+            listeners = [
+                asyncio.create_task(_listen(http, thread, events))
+                for thread, events in zip(threads, heard, strict=True)
+            ]
+            await eventually(lambda: _all_begun(driver, threads), "all runs being in the middle")
             stopped.freeze()
             cluster.chronicle.note(f"{stopped.name} is stopped")
             other.launch()
@@ -52,7 +52,7 @@ async def test_a_worker_that_was_stopped_changes_nothing_when_it_goes_on(tmp_pat
             # From here on only the first worker is there: what it does shows.
             other.kill()
             stopped.thaw()
-            await _until(lambda: _has_dropped(stopped.log, len(RUNS)), "the worker noticing")
+            await eventually(lambda: _has_dropped(stopped.log, len(RUNS)), "the worker noticing")
             await asyncio.sleep(LEASE_S)
             after = await _everything(cluster, driver, threads)
             assert after == before
@@ -76,14 +76,14 @@ async def _stream(http: httpx.AsyncClient, thread_id: str, fields: dict[str, Any
     body = {"assistant_id": "stepping", "input": {"tag": "one"}, **fields}
     async with http.stream("POST", f"/threads/{thread_id}/runs/stream", json=body) as response:
         async for event in events_of(response):
-            events.append(event)
+            events += [event]
 
 
 async def _listen(http: httpx.AsyncClient, thread_id: str, events: list[Event]) -> None:
     """Hear whatever is said about the thread."""
     async with http.stream("GET", f"/threads/{thread_id}/stream", headers={"Last-Event-ID": "-"}) as response:
         async for event in events_of(response):
-            events.append(event)
+            events += [event]
 
 
 async def _all_begun(driver: Driver, threads: list[str]) -> bool:
@@ -94,12 +94,6 @@ async def _all_begun(driver: Driver, threads: list[str]) -> bool:
 
 async def _has_dropped(log: str, runs: int) -> bool:
     return log.count("lost the lease of a run") == runs
-
-
-async def _until(look: Callable[[], Awaitable[bool]], what: str) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not await look():
-            await asyncio.sleep(0.02)
 
 
 async def _everything(cluster: Cluster, driver: Driver, threads: list[str]) -> dict[str, Any]:

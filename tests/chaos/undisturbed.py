@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from langgraph.channels import BinaryOperatorAggregate
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -26,7 +27,7 @@ class Undisturbed:
     values: list[list[Any]] = field(default_factory=list)
     """Of each run: the states that its stream shows, in order."""
     states: list[Any] = field(default_factory=list)
-    """The thread's state after each run."""
+    """The thread's state at first, and after each run."""
     waiting: bool = False
     """Whether the thread waits for an answer in the end."""
 
@@ -35,7 +36,7 @@ async def undisturbed(graph: str, runs: Sequence[dict[str, Any]]) -> Undisturbed
     """What comes of runs with these `input` or `command`, one after the other on one thread."""
     compiled = getattr(graphs, graph).builder.compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "thread"}}
-    found = Undisturbed()
+    found = Undisturbed(states=[{name: [] for name, channel in compiled.channels.items() if _collects(channel)}])
     for run in runs:
         given = Command(resume=run["command"]["resume"]) if run.get("command") else run["input"]
         found.values.append([plain(each) async for each in compiled.astream(given, config, stream_mode="values")])
@@ -43,6 +44,11 @@ async def undisturbed(graph: str, runs: Sequence[dict[str, Any]]) -> Undisturbed
         found.states.append(plain(snapshot.values))
         found.waiting = bool(snapshot.next)
     return found
+
+
+def _collects(channel: Any) -> bool:
+    """Whether the channel holds a list before anything was written to it."""
+    return isinstance(channel, BinaryOperatorAggregate)
 
 
 def plain(values: Any) -> Any:

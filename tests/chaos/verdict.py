@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from tests.chaos.clients import Clients
@@ -32,7 +31,7 @@ async def examine(script: Script, clients: Clients) -> None:
     for plan in script.runs:
         at = order.index(plan.run_id)
         if plan.way == "stream":
-            await _examine_stream(script, plan, expected.values[at], clients)
+            await _examine_stream(script, plan, expected.states[at], expected.values[at], clients)
         else:
             # The result of a run that ended unseen is found in its thread; then a later run may have gone on from there.
             possible = [result for values in expected.values[at:] for result in _results(values[-1])]
@@ -57,16 +56,27 @@ async def _examine_thread(thread_id: str, expected: Undisturbed, clients: Client
 def _examine_history(history: list[Any], order: Sequence[str]) -> None:
     """One chain, of the runs in their order, and nothing of an attempt after a later one has begun."""
     history.reverse()
-    assert history[0]["parent_checkpoint"] is None
-    for parent, state in pairwise(history):
-        assert state["parent_checkpoint"]["checkpoint_id"] == parent["checkpoint"]["checkpoint_id"]
-    steps = [state["metadata"]["step"] for state in history]
-    assert steps == list(range(-1, len(steps) - 1))
-    made_by = [(order.index(state["metadata"]["run_id"]), state["metadata"]["run_attempt"]) for state in history]
-    assert made_by == sorted(made_by)
+    made = [
+        (
+            state["metadata"]["step"],
+            (state["parent_checkpoint"] or {}).get("checkpoint_id"),
+            state["checkpoint"]["checkpoint_id"],
+            order.index(state["metadata"]["run_id"]),
+            state["metadata"]["run_attempt"],
+        )
+        for state in history
+    ]
+    told = "\n".join(
+        f"step {step} {parent} -> {own} run {run} attempt {attempt}" for step, parent, own, run, attempt in made
+    )
+    chain = [None, *(own for _, _, own, _, _ in made)]
+    assert [parent for _, parent, _, _, _ in made] == chain[:-1], f"not one chain:\n{told}"
+    assert [step for step, *_ in made] == list(range(-1, len(made) - 1)), f"not one step after the other:\n{told}"
+    authors = [(run, attempt) for _, _, _, run, attempt in made]
+    assert authors == sorted(authors), f"an earlier attempt goes on after a later one has begun:\n{told}"
 
 
-async def _examine_stream(script: Script, plan: Plan, values: Sequence[Any], clients: Clients) -> None:
+async def _examine_stream(script: Script, plan: Plan, before: Any, values: Sequence[Any], clients: Clients) -> None:
     """What the client has collected is what was stored, and that is what an undisturbed client would have seen, but for
     what later attempts repeat."""
     positions = [position(event) for event in plan.events]
@@ -76,7 +86,8 @@ async def _examine_stream(script: Script, plan: Plan, values: Sequence[Any], cli
     attempts = _attempts(plan.events)
     numbers = [attempt[0].data["attempt"] for attempt in attempts]
     assert numbers == sorted(set(numbers)), f"{plan.run_id}: attempts {numbers}"
-    _examine_values(plan, [[plain(e.data) for e in attempt if e.name == "values"] for attempt in attempts], values)
+    shown = [[plain(e.data) for e in attempt if e.name == "values"] for attempt in attempts]
+    _examine_values(plan, list(zip(numbers, shown, strict=True)), before, values)
     if script.graph == "talking":
         told = [[e.data[0]["content"] for e in attempt if e.name == "messages"] for attempt in attempts]
         said = [[token for token in tokens if token] for tokens in told]  # LangChain ends a message with an empty one
@@ -95,14 +106,29 @@ def _attempts(events: Sequence[Event]) -> list[list[Event]]:
     return attempts
 
 
-def _examine_values(plan: Plan, attempts: Sequence[Sequence[Any]], values: Sequence[Any]) -> None:
-    """Each attempt shows states that follow each other, from one that was seen or the next one on; the last one comes."""
-    seen = 0
-    for shown in attempts:
-        starts = [at for at in range(seen + 1) if list(values[at : at + len(shown)]) == list(shown)]
-        assert starts, f"{plan.run_id}: after {seen} of {values} came {shown}"
-        seen = max(seen, starts[-1] + len(shown))
-    assert seen == len(values), f"{plan.run_id}: the last states are missing, only {seen} of {len(values)} came"
+def _examine_values(
+    plan: Plan, attempts: Sequence[tuple[int, Sequence[Any]]], before: Any, values: Sequence[Any]
+) -> None:
+    """Each attempt shows states that follow each other, from one that was seen or the next one on; the last one comes. A later
+    attempt may begin with the state `before` the run, in case nothing but its input was stored."""
+    possible = [before, *values]
+    seen = 1
+    for number, shown in attempts:
+        starts = range(seen + 1) if number > 1 else [1]
+        fitting = [at for at in starts if possible[at : at + len(shown)] == list(shown)]
+        assert fitting, (
+            f"{plan.run_id}: {seen - 1} of {len(values)} states had been seen; {_places(attempts, possible)}"
+        )
+        seen = max(seen, fitting[-1] + len(shown))
+    assert seen == len(possible), f"{plan.run_id}: not all {len(values)} states came; {_places(attempts, possible)}"
+
+
+def _places(attempts: Sequence[tuple[int, Sequence[Any]]], possible: Sequence[Any]) -> str:
+    """The states that attempts showed, as places in `possible`."""
+    return "; ".join(
+        f"attempt {number} showed {[possible.index(state) if state in possible else state for state in shown]}"
+        for number, shown in attempts
+    )
 
 
 def _difference(collected: Sequence[Event], stored: Sequence[Event]) -> str:

@@ -147,8 +147,7 @@ def create(
     UnprocessableInput (an assistant id that is neither a UUID nor a graph)."""
     assistant = resolve(conn, access, order.assistant_id, graphs)
     run_id, thread_id = order.run_id, order.thread_id
-    queries.lock_thread(conn, thread_id)
-    thread = None if order.stateless else queries.find_thread(conn, thread_id, access)
+    thread = None if order.stateless else queries.find_thread(conn, thread_id, access, lock=True)
     if thread is None and not order.create_thread:
         raise NotFound(NOT_RUNNABLE)
     active = queries.active_runs(conn, thread_id) if thread is not None else []

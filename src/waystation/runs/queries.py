@@ -107,18 +107,18 @@ _INSERT_THREAD = Prepared(
     ),
 )
 
-_THREAD = Prepared(
-    select(
-        threads.c.thread_id,
-        threads.c.status,
-        threads.c.rest_status,
-        threads.c.metadata,
-        threads.c.config,
-        threads.c.interrupts,
-    ).where(threads.c.thread_id == bindparam("thread_id"))
-)
+_SELECT_THREAD = select(
+    threads.c.thread_id,
+    threads.c.status,
+    threads.c.rest_status,
+    threads.c.metadata,
+    threads.c.config,
+    threads.c.interrupts,
+).where(threads.c.thread_id == bindparam("thread_id"))
+_THREAD = Prepared(_SELECT_THREAD)
 
 # Locks are taken by PostgreSQL only: SQLite has one writer. They leave the keys free, which other rows refer to.
+_LOCKED_THREAD = Prepared(_SELECT_THREAD.with_for_update(key_share=True))
 _LOCK_THREAD = Prepared(
     select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id")).with_for_update(key_share=True)
 )
@@ -140,9 +140,12 @@ def insert_thread(conn: Connection, row: dict[str, Any]) -> None:
     _INSERT_THREAD.run(conn, row)
 
 
-def find_thread(conn: Connection, thread_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
-    """What creating and settling runs needs of a thread, or None."""
-    return _THREAD.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
+def find_thread(
+    conn: Connection, thread_id: str, access: Access, *, lock: bool = False
+) -> Row[*tuple[Any, ...]] | None:
+    """What creating and settling runs needs of a thread, or None. With `lock`, `lock_thread` as well."""
+    statement = _LOCKED_THREAD if lock else _THREAD
+    return statement.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
 
 
 def lock_thread(conn: Connection, thread_id: str) -> None:

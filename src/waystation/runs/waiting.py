@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -39,9 +38,6 @@ executed elsewhere. The process that has it may have to be connected to Redis ag
 
 OUTAGE_GRACE_S = 30
 """The same while other processes cannot be heard."""
-
-AGAIN_S = 0.05
-"""Pause before looking again for the state of a run that has ended."""
 
 RUN_NOT_FOUND = {"error": "HTTPException", "message": "404: Run not found"}
 
@@ -86,8 +82,6 @@ class ResultWaiter:
             found = await self._look()
             if found is not None or self._bus.closed or time.monotonic() >= until:
                 return found
-            if end is not None:
-                await asyncio.sleep(AGAIN_S)
 
     async def or_keep_alive(self) -> AsyncIterator[bytes]:
         """Newlines while the run goes on, then its result as JSON."""
@@ -111,7 +105,7 @@ class ResultWaiter:
 
     def _may_come_late(self) -> bool:
         """Whether the result of a run that is gone may still be on its way from another process."""
-        if self._bus.address is None:
+        if self._bus.address is None or self._waiter.ended:
             return False
         now = time.monotonic()
         if self._gone_at is None:

@@ -140,6 +140,7 @@ class Worker:
     def stop_claiming(self) -> None:
         """Take no more runs; they wait for the next process."""
         self._closing = True
+        self._bus.retire()
 
     async def close(self, grace_s: float) -> None:
         """Stop claiming, give runs `grace_s` seconds to finish, and hand the rest back to the queue."""

@@ -1,13 +1,14 @@
 """`Database` on PostgreSQL: one writing connection that commits in groups, and reading connections on threads.
 
 Round trips and commits are what PostgreSQL costs, so a group is sent in pipeline mode: `Sql` and `Prepared` statements without
-a result do not wait for the server, each caller has a savepoint, and one commit is for all. When the database refuses
-a statement of a group, the group is taken back and its callers run again one by one, each in a transaction of its own: only
+a result do not wait for the server, and one commit is for all. When a caller fails, or the database refuses a statement
+of a group, the group is taken back and its callers run again one by one, each in a transaction of its own: only
 then is it certain whose error it is. The same happens after waiting for a row that another process has locked, so that two
 groups never wait for each other for long.
 
 A connection that is lost is made anew and the work done again. If it was lost while committing, the transaction's status tells
-whether that happened.
+whether that happened; unless the server has crashed, which may lose the transaction and give its number to another: then its callers
+are told that nobody knows.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ LOCK_TIMEOUT_MS = 100
 ALONE_LOCK_TIMEOUT_MS = 2_000
 """The same for a caller on its own: longer than the second after which PostgreSQL looks for deadlocks."""
 
+CAREFUL_GROUPS = 100
+"""Groups with a savepoint for each caller after a caller has failed. Otherwise a group does without, which spares every caller two
+statements, and is taken back for a caller that fails."""
+
 PATIENCE_S = 10
 """How long a caller is tried again: while a row stays locked, or the server is away."""
 
@@ -62,6 +67,18 @@ CONNECT_TIMEOUT_S = 5
 
 OWN_ID = "SELECT pg_current_xact_id()::text"
 """The transaction's id, by which its fate can be asked for on another connection."""
+
+FATE = (
+    """SELECT CASE WHEN %(id)s::xid8 < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(%(id)s::xid8) END"""
+)
+"""What became of a transaction; nothing if a crash has lost it so thoroughly that its id is still to come."""
+
+LIFE = "SELECT stats_reset::text FROM pg_stat_bgwriter"
+"""What only a crash of the server changes: statistics begin anew then. Afterwards the id of a transaction that was lost in the
+crash may be that of another one."""
+
+_LIFE = "life"
+"""Where a connection's ``info`` has it."""
 
 _AGAIN = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock not available: nothing is wrong but the moment."""
@@ -90,8 +107,10 @@ class PostgresDatabase:
         self._lock = threading.Lock()
         self._reading = 0
         self._writing: Connection | None = None
+        self._careful = 0
+        """Groups that get savepoints: some caller has failed lately."""
         try:
-            self._writing = self._connect()
+            self._writing_connection()
         except (SQLAlchemyError, psycopg.Error) as error:
             raise ConfigError(f"cannot connect to PostgreSQL ({_described(uri)}): {_reason(error)}") from error
         self._writer = GroupCommit(self._commit)
@@ -142,6 +161,13 @@ class PostgresDatabase:
 
     def _connect(self) -> Connection:
         return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def _writing_connection(self) -> Connection:
+        if self._writing is None:
+            self._writing = self._connect()
+            row = _raw(self._writing).execute(LIFE).fetchone()
+            self._writing.info[_LIFE] = row and row[0]
+        return self._writing
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """`action()`, tried again while the server is away. Raises Unavailable when it stays so."""
@@ -230,35 +256,46 @@ class PostgresDatabase:
         """Whether all of the group is done, in one transaction. If not, nothing of it is."""
         status = _Progress()
         try:
-            connection = self._writing = self._writing or self._connect()
-            self._attempt(connection, group, status)
+            self._attempt(self._writing_connection(), group, status)
         except (DBAPIError, self._psycopg.Error) as error:
             if not self._is_lost(error):
                 self._roll_back()
                 return False
             self._drop_writing()
-            return status.committing and self._patiently(lambda: self._was_committed(status))
+            try:
+                return status.committing and self._patiently(lambda: self._was_committed(status))
+            except Unavailable as unknown:
+                for call in group:
+                    call.error = call.error or unknown
+        except _TakeBack:
+            self._roll_back()
+            return False
         except BaseException:
             self._drop_writing()
             raise
         return True
 
     def _attempt(self, connection: Connection, group: list[Call], status: _Progress) -> None:
+        status.life = connection.info[_LIFE]
+        apart = len(group) > 1 and self._careful > 0
+        self._careful = max(0, self._careful - 1)
         with _pipeline(connection) as raw:
             raw.execute("BEGIN")
             own_id = raw.execute(OWN_ID)
-            if len(group) == 1:
-                self._run(group[0], connection)
-            else:
-                for call in group:
+            for call in group:
+                if apart:
                     raw.execute("SAVEPOINT caller")
-                    if not self._run(call, connection):
+                if not self._run(call, connection):
+                    self._careful = CAREFUL_GROUPS
+                    if apart:
                         raw.execute("ROLLBACK TO caller")
+                    elif len(group) > 1:
+                        raise _TakeBack
+                if apart:
                     raw.execute("RELEASE caller")
             (status.transaction,) = own_id.fetchone() or (None,)
             status.committing = True
             raw.execute("COMMIT" if any(call.error is None for call in group) else "ROLLBACK")
-            connection.info[PIPELINE].sync()
 
     def _run(self, call: Call, connection: Connection) -> bool:
         """Whether the function did what it wanted. An error of its own is kept for its caller, one of the database raised: in a
@@ -279,13 +316,16 @@ class PostgresDatabase:
             call.result = call.error = None
             status = _Progress()
             try:
-                connection = self._writing = self._writing or self._patiently(self._connect)
-                self._attempt_alone(connection, call, status)
+                self._attempt_alone(self._patiently(self._writing_connection), call, status)
             except (DBAPIError, self._psycopg.Error) as error:
                 lost = self._is_lost(error)
                 if lost:
                     self._drop_writing()
-                    if status.committing and self._patiently(lambda status=status: self._was_committed(status)):  # type: ignore[misc]
+                    try:
+                        if status.committing and self._patiently(lambda status=status: self._was_committed(status)):  # type: ignore[misc]
+                            return
+                    except Unavailable as unknown:
+                        call.error = unknown
                         return
                 else:
                     self._roll_back()
@@ -306,6 +346,7 @@ class PostgresDatabase:
             return
 
     def _attempt_alone(self, connection: Connection, call: Call, status: _Progress) -> None:
+        status.life = connection.info[_LIFE]
         raw = _raw(connection)
         raw.execute("BEGIN")
         raw.execute(f"SET LOCAL lock_timeout = {ALONE_LOCK_TIMEOUT_MS}")
@@ -315,12 +356,16 @@ class PostgresDatabase:
         raw.execute("COMMIT")
 
     def _was_committed(self, status: _Progress) -> bool:
-        """What became of the transaction whose connection was lost at its commit."""
-        connection = self._writing = self._writing or self._connect()
+        """What became of the transaction whose connection was lost at its commit. Raises Unavailable when that cannot be told:
+        the server has crashed, and the id may be another transaction's by now."""
+        connection = self._writing_connection()
         while True:
-            row = _raw(connection).execute("SELECT pg_xact_status(%s::xid8)", (status.transaction,)).fetchone()
-            if row is None or row[0] != "in progress":
-                return row is not None and row[0] == "committed"
+            row = _raw(connection).execute(FATE, {"id": status.transaction}).fetchone()
+            fate = row and row[0]
+            if fate == "committed" and connection.info[_LIFE] != status.life:
+                raise Unavailable("the database has crashed, and whether it had committed this is not known")
+            if fate != "in progress" or connection.info[_LIFE] != status.life:
+                return fate == "committed"
             time.sleep(PAUSE_S)
 
     def _roll_back(self) -> None:
@@ -337,14 +382,20 @@ class _Away(Unavailable):
     """The server did not answer, however often it was tried."""
 
 
+class _TakeBack(Exception):
+    """A caller of a group without savepoints has failed."""
+
+
 class _Progress:
     """How far a transaction got."""
 
-    __slots__ = ("committing", "transaction")
+    __slots__ = ("committing", "life", "transaction")
 
     def __init__(self) -> None:
         self.committing = False
         self.transaction: str | None = None
+        self.life: Any = None
+        """The server's, in which the transaction began."""
 
 
 def _raw(connection: Connection) -> psycopg.Connection[Any]:

@@ -101,6 +101,10 @@ class Bus(Protocol):
         since the epoch) on."""
         ...
 
+    def retire(self) -> None:
+        """This process takes no more runs: nobody need wake it."""
+        ...
+
     def stop_runs(self, run_ids: Sequence[str]) -> None:
         """Tell the workers of other processes to stop executing these runs."""
         ...
@@ -164,6 +168,9 @@ class MemoryBus:
 
     def wake_workers(self, due_us: int = 0) -> None:
         """There are no others."""
+
+    def retire(self) -> None:
+        """There is nobody who would wake it."""
 
     def stop_runs(self, run_ids: Sequence[str]) -> None:
         """There are no others."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,8 +56,7 @@ class Outbox:
         self._bytes = 0
         self._boxes: dict[str, _Box] = {}
         self._sent: dict[str, int] = {}
-        # Larger than any number of a former process that had the same sender's name by chance, and strictly increasing.
-        self._number = time.time_ns()
+        self._number = 0
         self._signals = _Signals()
         self.executes = False
         """Whether this process executes runs; part of every notice."""

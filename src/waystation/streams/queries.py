@@ -41,6 +41,7 @@ _oldest = (
     )
     .order_by(events.c.position)
     .limit(bindparam("limit"))
+    .with_for_update(of=events, skip_locked=True)
 )
 _DELETE_OLD = delete(events).where(tuple_(events.c.thread_id, events.c.position).in_(_oldest))
 

@@ -251,6 +251,11 @@ class RedisBus:
         assert self._home is not None
         self._home.call_later(OTHERS_S, wake_others)
 
+    def retire(self) -> None:
+        self._on_wake = None
+        self._outbox.executes = False
+        self._outbox.listen(())
+
     def stop_runs(self, run_ids: Sequence[str]) -> None:
         self._outbox.stop(run_ids)
 
@@ -296,11 +301,14 @@ class RedisBus:
         if notice.sender == self._address:
             return
         if notice.bye:
+            self._heard.pop(notice.sender, None)
             self.gone(notice.sender)
             return
-        if notice.executes:
-            with self._lock:
+        with self._lock:
+            if notice.executes:
                 self._workers[notice.sender] = time.monotonic()
+            else:
+                self._workers.pop(notice.sender, None)
         for topic in notice.listen:
             self._interests.add(topic, notice.sender)
         for topic in notice.unlisten:

@@ -148,7 +148,7 @@ class EndWaiter:
         self.run_id = run_id
         self.topic = end_topic(run_id)
         self.ended = False
-        """Whether the run has ended."""
+        """Whether it was told that the run has ended."""
 
     def __enter__(self) -> EndWaiter:
         self._hub.enter(self)
@@ -162,14 +162,16 @@ class EndWaiter:
         await self._hub.announce(self)
 
     async def end(self, timeout_s: float) -> RunEnd | None:
-        """How the run ended, or None when `timeout_s` passes first or when the end may have been lost."""
+        """How the run ended, with its result; or None when `timeout_s` passes first, or when it is time to look in the database:
+        the end may have been lost, or was told without a result."""
         done, _ = await asyncio.wait((self._future,), timeout=timeout_s)
         return done.pop().result() if done else None
 
     def tell(self, end: RunEnd) -> None:
-        """This is how the run ended. From any thread."""
+        """This is how the run ended. From any thread. One who knows the result may come after one who does not: a worker that
+        finds the run gone, because another one has finished it."""
         self.ended = True
-        self._soon(end)
+        self._soon(end if end.result is not None else None)
 
     def close(self) -> None:
         """Let `end` return for good: the process is going away. From any thread."""

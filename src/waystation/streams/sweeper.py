@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncGenerator
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
-
-from waystation.errors import WaystationError
 from waystation.storage.database import Database
+from waystation.storage.sweeping import sweep_regularly
 from waystation.streams import queries
 from waystation.timestamps import MICROSECONDS, now_us
 
-__all__ = ["sweep_events_regularly"]
-
-log = structlog.get_logger("waystation.streams")
+__all__ = ["sweep_events", "sweep_events_regularly"]
 
 INTERVAL_S = 30
 BATCH = 5000
@@ -23,11 +18,12 @@ BATCH = 5000
 
 async def sweep_events_regularly(db: Database, ttl_s: float) -> None:
     """Delete events of runs that were settled more than `ttl_s` seconds ago, until cancelled."""
-    while True:
-        await asyncio.sleep(INTERVAL_S)
-        try:
-            deleted = BATCH
-            while deleted == BATCH:
-                deleted = await db.write(queries.delete_settled_before, now_us() - int(ttl_s * MICROSECONDS), BATCH)
-        except (WaystationError, SQLAlchemyError) as error:
-            log.warning("could not sweep events", error=str(error))
+    await sweep_regularly("events", INTERVAL_S, lambda: sweep_events(db, ttl_s))
+
+
+async def sweep_events(db: Database, ttl_s: float) -> AsyncGenerator[int, None]:
+    """Delete what is due, a batch at a time."""
+    deleted = BATCH
+    while deleted == BATCH:
+        deleted = await db.write(queries.delete_settled_before, now_us() - int(ttl_s * MICROSECONDS), BATCH)
+        yield deleted

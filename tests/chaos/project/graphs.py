@@ -18,6 +18,9 @@ from langgraph.types import interrupt
 PAUSE_S = float(os.environ.get("CHAOS_PAUSE_S", "0"))
 """How long a step takes. Tests that compute what a graph would do leave it out."""
 
+FILLING = "and so on " * 6
+"""Makes states large enough to be stored as the difference to the state before."""
+
 STEPS = 10
 TOKENS = 40
 
@@ -73,7 +76,7 @@ def words(tag: str) -> list[str]:
 def _step(name: str) -> Any:
     async def step(state: State) -> State:
         await asyncio.sleep(PAUSE_S)
-        return {"log": [f"{state['tag']}:{name}"]}
+        return {"log": [f"{state['tag']}:{name}:{FILLING}"]}
 
     return step
 
