@@ -9,7 +9,7 @@ FIGURES := bench/figures
 JS := tests/clients/js
 JS_INSTALLED := $(if $(wildcard $(JS)/package-lock.json),$(JS)/node_modules/.package-lock.json)
 
-.PHONY: help install run test nightly chaos bench bench-scale lint
+.PHONY: help install run test test-postgres nightly chaos bench bench-scale lint
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,6 +22,9 @@ run: $(INSTALLED) ## serve the demo project on port 2024
 
 test: $(INSTALLED) $(JS_INSTALLED) lint ## lint, then run all tests
 	@$(BIN)/pytest
+
+test-postgres: $(INSTALLED) $(JS_INSTALLED) ## run all tests on PostgreSQL
+	@WAYSTATION_TEST_DATABASE=postgresql $(BIN)/pytest
 
 nightly: $(INSTALLED) ## run the tests that kill servers, at many more moments
 	@$(BIN)/pytest tests/faults -m 'nightly or not nightly'

@@ -5,14 +5,19 @@ reconnects after a crash misses nothing and sees nothing twice.
 
 An attempt that has lost its run must not be heard any more. What is stored is stored together with a guard. What is not
 stored goes out at once as long as the worker's lease is surely good, and otherwise after the guard was asked.
+
+Batches are handed to the writer without waiting for the one before: the writer keeps their order, also with the checkpoints of
+the run. A checkpoint that is stored has its events stored, or an attempt that resumes from it would never make them again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -27,6 +32,28 @@ from waystation.streams.events import Event, Positions, RunEnd
 __all__ = ["RunLog"]
 
 Guard = Callable[[Connection], None]
+
+
+class _Batch:
+    """Events of one transaction. It takes more until the writer begins with it."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+        self._open = True
+        self._lock = threading.Lock()
+
+    def add(self, events: Sequence[Event]) -> bool:
+        """Whether there was still time for them."""
+        with self._lock:
+            if self._open:
+                self._events.extend(events)
+            return self._open
+
+    def close(self) -> Sequence[Event]:
+        """Take no more; all of its events."""
+        with self._lock:
+            self._open = False
+        return self._events
 
 
 class RunLog:
@@ -64,7 +91,10 @@ class RunLog:
         self._last = 0 if attempt <= 1 else None
         self._pending: list[Event] = []
         self._flush_scheduled = False
-        self._storing: Future[None] | None = None
+        self._last_batch: _Batch | None = None
+        self._broken: _Batch | None = None
+        """On the writer: the batch that failed. The writer may try it again, but nothing may come after it."""
+        self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._failure: BaseException | None = None
@@ -113,41 +143,48 @@ class RunLog:
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        if not self._pending or self._storing is not None:
-            return
-        batch, self._pending = self._pending, []
-        if self._muted:
+        events, self._pending = self._pending, []
+        if not events or self._muted or self._failure is not None:
             return
         term = self._term()
-        if not self._resumable and (self._guard is None or (term is not None and term == self._trusted)):
-            self._bus.publish(batch)
-            return
-        self._idle.clear()
-        self._storing = self._db.post(_store, self._guard, batch if self._resumable else ())
-        self._storing.add_done_callback(lambda stored: self._stored(batch, term, stored))
+        trusted = self._guard is None or (term is not None and term == self._trusted)
+        if not self._resumable and trusted and not self._in_flight:
+            self._bus.publish(events)
+        elif self._last_batch is None or not self._last_batch.add(events):
+            batch = self._last_batch = _Batch(events)
+            stored = self._db.post(self._store, batch)
+            self._in_flight += 1
+            self._idle.clear()
+            stored.add_done_callback(partial(self._stored, batch, term))
 
-    def _stored(self, batch: list[Event], term: int | None, stored: Future[None]) -> None:
+    def _store(self, conn: Connection, batch: _Batch) -> None:
+        """On the writer."""
+        if self._broken is not None and self._broken is not batch:
+            raise Unavailable("an earlier event of the run could not be stored")
+        events = batch.close()
+        try:
+            if self._guard is not None:
+                self._guard(conn)
+            if self._resumable:
+                queries.append(conn, events)
+        except Exception:
+            self._broken = batch
+            raise
+        self._broken = None
+
+    def _stored(self, batch: _Batch, term: int | None, stored: Future[None]) -> None:
         """On the writer's thread, right after the commit."""
         error = stored.exception()
         if error is None:
             self._trusted = term
-            self._bus.publish(batch)
-        self._loop.call_soon_threadsafe(self._next, error)
+            self._bus.publish(batch.close())
+        self._loop.call_soon_threadsafe(self._settled, error)
 
-    def _next(self, error: BaseException | None) -> None:
-        self._storing = None
+    def _settled(self, error: BaseException | None) -> None:
+        self._in_flight -= 1
         if isinstance(error, WaystationError) and not isinstance(error, Unavailable):
             self._muted = True
-        else:
+        elif not self._muted:
             self._failure = self._failure or error
-        if self._pending and self._failure is None:
-            self._flush()
-        if self._storing is None:
+        if not self._in_flight:
             self._idle.set()
-
-
-def _store(conn: Connection, guard: Guard | None, batch: Sequence[Event]) -> None:
-    if guard is not None:
-        guard(conn)
-    if batch:
-        queries.append(conn, batch)
