@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from waystation.assembly import build_server
 from waystation.assistants.routes import router as assistant_routes
+from waystation.auth.project import custom_authentication
 from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.graphs import Graphs
@@ -41,7 +42,9 @@ def load_project(config: Config) -> Graphs:
     if not structlog.is_configured():  # its own default prints the values of local variables, secrets among them
         configure_logs(config.log_level, json=config.log_json, color=config.log_color)
     announce(config)
-    return Graphs.load(config)
+    graphs = Graphs.load(config)
+    custom_authentication(config, graphs.modules)
+    return graphs
 
 
 def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all") -> Starlette:
@@ -71,6 +74,8 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
         at_root=_about_the_process(config.http, "/", "/metrics") if config.http.mount_prefix else (),
         middleware=[metrics, Middleware(CORSMiddleware, **cors), Middleware(InterruptedStreams, server=server)],
         lifespan=lifespan,
+        authentication=server.authentication,
+        max_body_bytes=config.max_body_bytes,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from waystation.auth.api_keys import ApiKeys
+from waystation.auth.project import custom_authentication
 from waystation.config import Config
 from waystation.databases import open_database
 from waystation.errors import ConfigError
@@ -33,6 +35,7 @@ def build_server(config: Config, graphs: Graphs, role: Role) -> Server:
         require_shared(config, f"A process of the role {role!r}")
     if role == "worker" and config.jobs_per_worker == 0:
         raise ConfigError("A worker with N_JOBS_PER_WORKER=0 would execute no run.")
+    custom = None if role == "worker" else custom_authentication(config, graphs.modules)
     bus = _bus(config)
     db, lock = open_database(config)
     saver, store, positions = Saver(db), Store(db, config.store.get("ttl")), Positions()
@@ -56,6 +59,7 @@ def build_server(config: Config, graphs: Graphs, role: Role) -> Server:
         capacity=capacity,
         metrics=Metrics(),
         lock=lock,
+        authentication=ApiKeys(db) if config.api_keys and role != "worker" else custom,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from waystation import assistants
+from waystation.auth.caller import Authentication
 from waystation.config import Config
 from waystation.graphs import Graphs
 from waystation.observability.metrics import Metrics
@@ -54,6 +55,8 @@ class Server:
     metrics: Metrics
     lock: IO[str] | None
     """Of the data directory; None with PostgreSQL, which processes share."""
+    authentication: Authentication | None = None
+    """None where everybody may do everything."""
     stopping: bool = False
     """Set once whatever still waits for a run is cut off: what ends from then on may not be complete."""
     _hurried: bool = False

@@ -61,14 +61,14 @@ def resolve(conn: Connection, access: Access, assistant_id_or_graph_id: str, gra
     """The assistant that a run asks for.
 
     Raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is
-    neither a UUID nor the id of a graph. `graphs` tells the two apart where the assistant of a graph has been deleted.
+    neither a UUID nor the id of a graph. Everybody may run what the server made itself (spec 18.4). `graphs` tells the two apart where the assistant of a graph has been deleted.
     """
     try:
         assistant_id, known = str(UUID(assistant_id_or_graph_id)), True
     except ValueError:
         assistant_id = assistant_id_for_graph(assistant_id_or_graph_id)
         known = assistant_id_or_graph_id in graphs
-    row = _RESOLVE.within(access, assistants.c.metadata).first(conn, {"assistant_id": assistant_id})
+    row = _RESOLVE.within(access, assistants.c.metadata, shared="visible").first(conn, {"assistant_id": assistant_id})
     if row is not None:
         return Assistant(*row)
     if known:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Config", "GraphSpec", "HttpConfig"]
+__all__ = ["AuthConfig", "Config", "GraphSpec", "HttpConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,21 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """The ``auth`` section: a project's own authentication (spec 18.1)."""
+
+    path: str
+    """``./path/file.py:variable`` (relative to the project) or ``package.module:variable``."""
+    disable_studio_auth: bool | None = None
+    """Only False lets a request be the Studio's by saying so in a header; `dev` takes None for False."""
+    openapi: Mapping[str, Any] = field(default_factory=dict)
+    cache_headers: tuple[str, ...] = ()
+    """Requests that agree in these headers, in lower case, are of the same user; empty keeps no users."""
+    cache_ttl_s: float = 60
+    cache_size: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting, with its default. Directories given to `load_config` as relative paths are absolute here."""
 
@@ -51,6 +66,8 @@ class Config:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Variables of the project's ``env`` key; those of the process win over them."""
     http: HttpConfig = HttpConfig()
+    auth: AuthConfig | None = None
+    api_keys: bool = False
     store: Mapping[str, Any] = field(default_factory=dict)
     checkpointer: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path = Path(".waystation")

@@ -103,6 +103,33 @@ class Checkpointer(Section):
     serde: dict[str, Any] | None = None
 
 
+class AuthCache(Section):
+    cache_keys: list[str] = Field(default=["authorization"], min_length=1)
+    ttl_seconds: float = Field(default=60, gt=0)
+    max_size: int = Field(default=1000, ge=1)
+
+
+class AuthSection(Section):
+    path: str | None = None
+    disable_studio_auth: bool | None = None
+    allow_langsmith_api_keys: bool | None = None
+    openapi: dict[str, Any] = {}
+    cache: AuthCache | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _has_variable(cls, path: str | None) -> str | None:
+        where, _, variable = (path or ":").rpartition(":")
+        if path is not None and (not where or not variable):
+            raise ValueError(f"{path!r} must be './path/file.py:variable' or 'package.module:variable'")
+        return path
+
+    @field_validator("openapi", mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
 class Project(Section):
     """The whole file."""
 
@@ -112,7 +139,7 @@ class Project(Section):
     http: Http = Http()
     store: Store = Store()
     checkpointer: Checkpointer = Checkpointer()
-    auth: dict[str, Any] | None = None
+    auth: AuthSection | None = None
     encryption: dict[str, Any] | None = None
     webhooks: dict[str, Any] | None = None
     priority: dict[str, Any] | None = None

@@ -66,6 +66,13 @@ SETTINGS: tuple[Setting, ...] = (
         "What every key in Redis begins with: deployments that share a Redis need different ones.",
     ),
     Setting(
+        "api_keys",
+        "WAYSTATION_AUTH",
+        values.api_keys,
+        "`api-key` asks every request for an API key (`waystation keys`), which leads to a workspace; `none` does not.",
+        default="`none`",
+    ),
+    Setting(
         "jobs_per_worker",
         "N_JOBS_PER_WORKER",
         values.whole_number(0),

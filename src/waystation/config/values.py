@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = [
     "NOT_SHOWN",
+    "api_keys",
     "json_object",
     "log_level",
     "number",
@@ -43,6 +44,14 @@ def switch(value: str) -> bool:
     if lowered in _FALSE:
         return False
     raise ValueError("must be true or false")
+
+
+def api_keys(value: str) -> bool:
+    """Whether an API key is asked for: ``api-key`` or ``none``."""
+    kind = value.strip().lower()
+    if kind not in ("api-key", "none", "noop"):
+        raise ValueError("must be api-key or none")
+    return kind == "api-key"
 
 
 def log_level(value: str) -> str:

@@ -160,6 +160,11 @@ class Engine:
         for run_id, thread_id, held in await self._db.write(_cancel_assistant, assistant_id, now_us()):
             self._cancelled(run_id, thread_id, held)
 
+    async def runs_of_assistant(self, assistant_id: str) -> list[tuple[str, str]]:
+        """The runs that an assistant has in flight, each with its thread."""
+        found = await self._db.read(queries.runs_of_assistant, assistant_id)
+        return [(row.run_id, row.thread_id) for row in found]
+
     async def queue_figures(self) -> QueueFigures:
         """How long the queue is and how long its runs have waited."""
         now = now_us()

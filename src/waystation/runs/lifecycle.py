@@ -95,6 +95,7 @@ class Claimed:
     """The process that waits for the run or streams it (`waystation.streams.bus`)."""
     tries: int
     """Attempts, this one included, without those that a shutdown cut short."""
+    workspace: str
     claim: Claim
 
 
@@ -148,7 +149,7 @@ def create(
     assistant = resolve(conn, access, order.assistant_id, graphs)
     run_id, thread_id = order.run_id, order.thread_id
     thread = None if order.stateless else queries.find_thread(conn, thread_id, access, lock=True)
-    if thread is None and not order.create_thread:
+    if thread is None and (not order.create_thread or _is_somebody_elses(conn, access, order)):
         raise NotFound(NOT_RUNNABLE)
     active = queries.active_runs(conn, thread_id) if thread is not None else []
     in_the_way = [run for run in active if run.status != "interrupted"]
@@ -159,7 +160,7 @@ def create(
     stopped, gone = _clear_the_way(conn, run_id, in_the_way, order, now) if in_the_way else ([], [])
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)
-    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, was_busy=bool(active))
+    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, was_busy=bool(active))
     row = {
         "run_id": run_id,
         "thread_id": thread_id,
@@ -176,10 +177,18 @@ def create(
         "lease_expires_at": offer.until if offer and start else None,
         "started_at": now if start else None,
         "listener": order.listener,
+        "workspace": access.home if thread is None else thread.workspace,
     }
     queries.insert_run(conn, row)
     claimed = _claimed(row, offer) if offer and start else None
     return Created({**row, "status": "pending"}, claimed, stopped, gone)
+
+
+def _is_somebody_elses(conn: Connection, access: Access, order: Order) -> bool:
+    """Whether there is a thread with the order's id although the caller sees none."""
+    if order.stateless or access == EVERYTHING:
+        return False
+    return queries.find_thread(conn, order.thread_id, EVERYTHING) is not None
 
 
 def _claimed(row: Mapping[str, Any], claim: Claim) -> Claimed:
@@ -193,6 +202,7 @@ def _claimed(row: Mapping[str, Any], claim: Claim) -> Claimed:
         row["created_at"],
         row["listener"],
         row["attempt"] - row.get("handed_back", 0),
+        row["workspace"],
         claim,
     )
 
@@ -203,10 +213,11 @@ def _prepare_thread(
     thread: Row[*tuple[Any, ...]] | None,
     assistant: Assistant,
     now: int,
+    workspace: str,
     *,
     was_busy: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Make or mark the thread (spec 5.3, thread side effects); the run's kwargs and metadata."""
+    """Make the thread in the `workspace`, or mark it (spec 5.3, thread side effects); the run's kwargs and metadata."""
     own = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     requested = order.kwargs["config"]
     if thread is None:
@@ -239,6 +250,7 @@ def _prepare_thread(
                 "updated_at": now,
                 "state_updated_at": now,
                 **ttl_columns(own_ttl or order.default_ttl, now),
+                "workspace": workspace,
             },
         )
         return kwargs, metadata

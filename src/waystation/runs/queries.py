@@ -86,6 +86,7 @@ _INSERT_RUN = Prepared(
         "lease_expires_at",
         "started_at",
         "listener",
+        "workspace",
     ),
 )
 _INSERT_THREAD = Prepared(
@@ -104,6 +105,7 @@ _INSERT_THREAD = Prepared(
         "ttl_strategy",
         "ttl_minutes",
         "expires_at",
+        "workspace",
     ),
 )
 
@@ -114,6 +116,7 @@ _SELECT_THREAD = select(
     threads.c.metadata,
     threads.c.config,
     threads.c.interrupts,
+    threads.c.workspace,
 ).where(threads.c.thread_id == bindparam("thread_id"))
 _THREAD = Prepared(_SELECT_THREAD)
 

@@ -305,7 +305,8 @@ class Worker:
         events = running.events = self._open_log(run, guard)
         durable = run.kwargs["durability"]
         saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
-        execution = Execution(run, self._graphs, self._store, saver, events, self._config.job_timeout_s)
+        store = self._store.within(run.workspace)
+        execution = Execution(run, self._graphs, store, saver, events, self._config.job_timeout_s)
         try:
             ending = await self._ending(running, execution, events)
             running.settling = True

@@ -29,6 +29,7 @@ from waystation.storage.labels import CREATE_LABELS, CREATE_METADATA_INDEX, DROP
 
 __all__ = [
     "Json",
+    "api_keys",
     "assistant_versions",
     "assistants",
     "checkpoint_runs",
@@ -67,7 +68,9 @@ assistants = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("updated_at", BigInteger, nullable=False),
+    Column("workspace", Text, index=True),
 )
+"""An assistant without a workspace was made by the server and belongs to all."""
 
 assistant_versions = Table(
     "assistant_versions",
@@ -100,7 +103,9 @@ threads = Table(
     Column("ttl_strategy", Text),
     Column("ttl_minutes", Float),
     Column("expires_at", BigInteger),
+    Column("workspace", Text, nullable=False, server_default="default"),
     Index("ix_threads_status_created_at", "status", "created_at"),
+    Index("ix_threads_workspace_created_at", "workspace", "created_at"),
     Index(
         "ix_threads_expires_at",
         "expires_at",
@@ -144,6 +149,7 @@ runs = Table(
     Column("settled_at", BigInteger),
     Column("listener", Text),
     Column("handed_back", Integer, nullable=False, server_default="0"),
+    Column("workspace", Text, nullable=False, server_default="default"),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
     Index("ix_runs_queue", "status", "created_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
     Index("ix_runs_unsettled", "thread_id", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
@@ -176,6 +182,19 @@ store_items = Table(
     Column("expires_at", BigInteger),
     Index("ix_store_items_expires_at", "expires_at", sqlite_where=EXPIRES, postgresql_where=EXPIRES),
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("workspace", Text, nullable=False),
+    Column("user_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+"""Of a key only what it begins with (`key_id`) and a digest are stored. One without a user is a service's."""
 
 Key = BigInteger().with_variant(Integer, "sqlite")
 """An integer that the database assigns: SQLite does so only for columns of just this type."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph.store.base import NOT_PROVIDED, InvalidNamespaceError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from waystation.auth.access import Access
 from waystation.errors import BadInput, UnprocessableInput
+from waystation.http.authorization import allowed
 from waystation.http.bodies import read_body
 from waystation.http.openapi import operation
 from waystation.http.parameters import flag
-from waystation.http.responses import access_of, empty, json_response
+from waystation.http.responses import empty, json_response
 from waystation.http.router import Router
 from waystation.store.models import (
     ITEM,
@@ -40,13 +42,16 @@ RESERVED_ROOT = "langgraph"
 @router.put("/store/items", **operation("Store an item", StorePutRequest, status=204))
 async def put_item(request: Request) -> Response:
     body = await read_body(request, StorePutRequest)
-    namespace = _namespace(body.namespace)
-    if not namespace:
-        raise BadInput("The namespace of an item must have at least one label.")
-    if namespace[0] == RESERVED_ROOT:
-        raise BadInput(f"Namespaces that begin with {RESERVED_ROOT!r} are reserved.")
+    asked = {
+        "namespace": _writable(body.namespace),
+        "key": body.key,
+        "value": body.value,
+        "index": body.index,
+    }
+    access = await allowed(request, "store", "put", asked)
     ttl = body.ttl if "ttl" in body.model_fields_set else NOT_PROVIDED
-    await _store(request).aput(namespace, body.key, body.value, body.index, ttl=ttl)
+    value: Any = asked["value"]
+    await _store(request, access).aput(_writable(asked["namespace"]), _key(asked), value, body.index, ttl=ttl)
     return empty()
 
 
@@ -60,24 +65,38 @@ async def get_item(request: Request) -> Response:
         raise UnprocessableInput("The query parameter 'namespace' is missing: the labels, joined by dots.")
     namespace = _namespace([label for part in parts for label in part.split(".")])
     refresh = flag(request, "refresh_ttl") if "refresh_ttl" in request.query_params else None
-    item = await _store(request).aget(namespace, key, refresh_ttl=refresh)
+    asked = {"namespace": namespace, "key": key}
+    access = await allowed(request, "store", "get", asked)
+    item = await _store(request, access).aget(_namespace(asked["namespace"]), _key(asked), refresh_ttl=refresh)
     return json_response(None if item is None else item_json(item))
 
 
 @router.delete("/store/items", **operation("Delete an item", StoreDeleteRequest, status=204))
 async def delete_item(request: Request) -> Response:
     body = await read_body(request, StoreDeleteRequest)
-    await _store(request).adelete(_namespace(body.namespace), body.key)
+    asked = {"namespace": _namespace(body.namespace), "key": body.key}
+    access = await allowed(request, "store", "delete", asked)
+    await _store(request, access).adelete(_namespace(asked["namespace"]), _key(asked))
     return empty()
 
 
 @router.post("/store/items/search", **operation("Search items", StoreSearchRequest, ITEMS))
 async def search_items(request: Request) -> Response:
     body = await read_body(request, StoreSearchRequest)
-    items = await _store(request).asearch(
-        _namespace(body.namespace_prefix or ()),
+    asked = {
+        "namespace": _namespace(body.namespace_prefix or ()),
+        "filter": body.filter or {},
+        "limit": body.limit,
+        "offset": body.offset,
+        "query": body.query,
+        "refresh_ttl": body.refresh_ttl,
+    }
+    access = await allowed(request, "store", "search", asked)
+    wanted: Any = asked["filter"]
+    items = await _store(request, access).asearch(
+        _namespace(asked["namespace"]),
         query=body.query,
-        filter=body.filter,
+        filter=wanted or None,
         limit=body.limit,
         offset=body.offset,
         refresh_ttl=body.refresh_ttl,
@@ -88,9 +107,17 @@ async def search_items(request: Request) -> Response:
 @router.post("/store/namespaces", **operation("List namespaces", StoreListNamespacesRequest, NAMESPACES))
 async def list_namespaces(request: Request) -> Response:
     body = await read_body(request, StoreListNamespacesRequest)
-    namespaces = await _store(request).alist_namespaces(
-        prefix=_namespace(body.prefix),
-        suffix=_namespace(body.suffix),
+    asked = {
+        "namespace": _namespace(body.prefix),
+        "suffix": _namespace(body.suffix),
+        "max_depth": body.max_depth,
+        "limit": body.limit,
+        "offset": body.offset,
+    }
+    access = await allowed(request, "store", "list_namespaces", asked)
+    namespaces = await _store(request, access).alist_namespaces(
+        prefix=_namespace(asked["namespace"]),
+        suffix=_namespace(asked["suffix"]),
         max_depth=body.max_depth,
         limit=body.limit,
         offset=body.offset,
@@ -98,13 +125,33 @@ async def list_namespaces(request: Request) -> Response:
     return json_response({"namespaces": namespaces})
 
 
-def _store(request: Request) -> Store:
+def _store(request: Request, access: Access) -> Store:
+    """The store as the caller may see it. Only what is searched for can be filtered (spec 10)."""
     store: Store = request.app.state.server.store
-    return store.seen_by(access_of(request))
+    return store.seen_by(access)
 
 
-def _namespace(labels: Sequence[Any]) -> tuple[str, ...]:
-    """The namespace of a request, whose labels must be fit to be stored."""
+def _key(asked: Mapping[str, Any]) -> str:
+    """The key of an event's value, as the handler has left it."""
+    return str(asked["key"])
+
+
+def _writable(labels: Any) -> tuple[str, ...]:
+    """A namespace that items may be put in."""
+    namespace = _namespace(labels)
+    if not namespace:
+        raise BadInput("The namespace of an item must have at least one label.")
+    if namespace[0] == RESERVED_ROOT:
+        raise BadInput(f"Namespaces that begin with {RESERVED_ROOT!r} are reserved.")
+    return namespace
+
+
+def _namespace(labels: Any) -> tuple[str, ...]:
+    """The namespace of a request, or what a handler has made of it, whose labels must be fit to be stored."""
+    if labels is None:
+        return ()
+    if isinstance(labels, str) or not isinstance(labels, Sequence):
+        raise UnprocessableInput("The namespace is not a list of labels.")
     try:
         encode_namespace(labels)
     except InvalidNamespaceError as error:

@@ -90,7 +90,10 @@ def _extracted(extractions: Sequence[Extraction], row: Mapping[str, Any]) -> dic
 def find_ids(conn: Connection, filters: Filters, order: Order, page: Page, access: Access) -> list[str]:
     """The ids of a page of threads."""
     source = thread_source(
-        conn, filters.metadata, by_creation=order.column == "created_at", given_ids=filters.ids is not None
+        conn,
+        _indexed(filters, access),
+        by_creation=order.column == "created_at",
+        given_ids=filters.ids is not None,
     )
     statement = _page(conn, filters, order, page, source)
     if source.otherwise is not None and order.column in _SCATTERED:
@@ -118,12 +121,17 @@ def _page(conn: Connection, filters: Filters, order: Order, page: Page, source: 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:
     """How many threads match."""
-    source = thread_source(conn, filters.metadata, by_creation=True)
+    source = thread_source(conn, _indexed(filters, access), by_creation=True)
     matching = select(literal(1).label("one")).select_from(source.rows).where(*source.conditions)
     matching = access.limit(_filtered(conn, matching, filters, source, Order()), threads.c.metadata)
     # The limit keeps SQLite from merging the two queries; only in one of its own does it omit a join that is not needed.
     found: int = conn.execute(select(func.count()).select_from(matching.limit(MANY).subquery())).scalar_one()
     return found
+
+
+def _indexed(filters: Filters, access: Access) -> Mapping[str, Any] | None:
+    """The metadata that is wanted, with what the caller's access asks for all the same, so that the search begins there."""
+    return {**access.required("threads"), **(filters.metadata or {})}
 
 
 def _sort_keys(order: Order, source: ThreadSource) -> list[ColumnElement[Any]]:
