@@ -16,6 +16,7 @@ from waystation.config.http import http_config
 from waystation.config.model import Config, GraphSpec
 from waystation.config.project import Project, ThreadTtl, unknown_keys
 from waystation.config.support import unsupported
+from waystation.config.webhooks import webhook_config
 from waystation.errors import ConfigError
 
 __all__ = ["load_config"]
@@ -51,6 +52,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
             "dependencies": directories,
             "env": env,
             "http": http_config(project.http, given),
+            "webhooks": webhook_config(project.webhooks, given, variables),
             "store": project.store.model_dump(exclude_unset=True),
             "checkpointer": _checkpointer(project, given),
             "unsupported": unsupported(project, variables),

@@ -28,7 +28,7 @@ def unsupported(project: Project, variables: Mapping[str, str]) -> tuple[str, ..
 
 
 def _keys(project: Project) -> Iterator[str]:
-    for name in ("auth", "encryption", "webhooks", "priority", "ui", "ui_config"):
+    for name in ("auth", "encryption", "priority", "ui", "ui_config"):
         if getattr(project, name):
             yield name
     if project.http.app is not None:
