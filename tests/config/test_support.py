@@ -44,7 +44,6 @@ def test_a_missing_protection_stops_the_start(
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("webhooks", {"webhooks": {"env_prefix": "X"}}),
         ("priority", {"priority": {"path": "./p.py:p"}}),
         ("ui", {"ui": {"agent": "./ui.tsx"}}),
         ("ui_config", {"ui_config": {"shared": ["react"]}}),

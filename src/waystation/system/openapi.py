@@ -16,8 +16,11 @@ __all__ = ["openapi_document"]
 DESCRIPTION = "An open, self-hosted server that speaks the LangGraph Agent Server API."
 
 
-def openapi_document(routes: Iterable[Route], graph_ids: Iterable[str], prefix: str = "") -> dict[str, Any]:
-    """What `routes` serve, with the ids of the graphs as the values of every ``graph_id``. Without security: none is asked for."""
+def openapi_document(
+    routes: Iterable[Route], graph_ids: Iterable[str], prefix: str = "", hidden: Iterable[str] = ()
+) -> dict[str, Any]:
+    """What `routes` serve, with the ids of the graphs as the values of every ``graph_id``, and without the properties that are
+    `hidden`. Without security: none is asked for."""
     if prefix:
         below = (route for route in routes if route.path.startswith(f"{prefix}/"))
         routes = [replace(route, path=route.path.removeprefix(prefix)) for route in below]
@@ -31,6 +34,8 @@ def openapi_document(routes: Iterable[Route], graph_ids: Iterable[str], prefix: 
     }
     if prefix:
         document["servers"] = [{"url": prefix}]
+    for name in hidden:
+        _hide(document, name)
     if known := sorted(graph_ids):
         _fill_in(document, known)
     return document
@@ -43,6 +48,18 @@ def _tags(paths: dict[str, Any]) -> list[str]:
         for operation in operations.values():
             found.update(dict.fromkeys(operation["tags"]))
     return list(found)
+
+
+def _hide(part: Any, name: str) -> None:
+    """Take the property `name` away from every object."""
+    if isinstance(part, dict):
+        if isinstance(properties := part.get("properties"), dict):
+            properties.pop(name, None)
+        for value in part.values():
+            _hide(value, name)
+    elif isinstance(part, list):
+        for item in part:
+            _hide(item, name)
 
 
 def _fill_in(part: Any, graph_ids: list[str]) -> None:

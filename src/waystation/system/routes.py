@@ -105,7 +105,10 @@ async def _document(request: Request) -> dict[str, Any]:
     """Describing all routes takes a while: not on the event loop."""
     state = request.app.state
     config = state.server.config
-    return await run_in_threadpool(openapi_document, state.dispatcher.routes, config.graphs, config.http.mount_prefix)
+    hidden = ["webhook"] if config.http.disable_webhooks else []
+    return await run_in_threadpool(
+        openapi_document, state.dispatcher.routes, config.graphs, config.http.mount_prefix, hidden
+    )
 
 
 async def _figures(server: Any) -> Figures:
