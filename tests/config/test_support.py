@@ -42,7 +42,6 @@ def test_a_missing_protection_stops_the_start(
     ("name", "keys"),
     [
         ("auth.allow_langsmith_api_keys", {"auth": {"path": "./a.py:a", "allow_langsmith_api_keys": True}}),
-        ("webhooks", {"webhooks": {"env_prefix": "X"}}),
         ("priority", {"priority": {"path": "./p.py:p"}}),
         ("ui", {"ui": {"agent": "./ui.tsx"}}),
         ("ui_config", {"ui_config": {"shared": ["react"]}}),

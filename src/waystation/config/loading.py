@@ -16,6 +16,7 @@ from waystation.config.http import http_config
 from waystation.config.model import AuthConfig, Config, GraphSpec
 from waystation.config.project import AuthSection, Project, ThreadTtl, unknown_keys
 from waystation.config.support import unsupported
+from waystation.config.webhooks import webhook_config
 from waystation.errors import ConfigError
 
 __all__ = ["load_config"]
@@ -52,6 +53,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
             "env": env,
             "http": http_config(project.http, given),
             "auth": _auth(path, project.auth),
+            "webhooks": webhook_config(project.webhooks, given, variables),
             "store": project.store.model_dump(exclude_unset=True),
             "checkpointer": _checkpointer(project, given),
             "unsupported": unsupported(project, variables),

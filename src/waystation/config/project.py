@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["FAMILIES", "Headers", "Http", "Project", "Section", "ThreadTtl", "unknown_keys"]
+__all__ = ["FAMILIES", "Headers", "Http", "Project", "Section", "ThreadTtl", "Webhooks", "unknown_keys"]
 
 FAMILIES = ("assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "event_streaming")
 """Route families that ``http.disable_<family>`` switches off."""
@@ -130,6 +130,40 @@ class AuthSection(Section):
         return {} if value is None else value
 
 
+WebhookField = Literal[
+    "run_id",
+    "thread_id",
+    "assistant_id",
+    "created_at",
+    "updated_at",
+    "metadata",
+    "kwargs",
+    "multitask_strategy",
+    "status",
+    "run_started_at",
+    "run_ended_at",
+    "webhook_sent_at",
+    "values",
+    "error",
+]
+
+
+class WebhookUrls(Section):
+    require_https: bool | None = None
+    allowed_domains: list[str] | None = None
+    allowed_ports: list[int] | None = None
+    max_url_length: int | None = Field(default=None, ge=1)
+    disable_loopback: bool | None = None
+    disable_private_ips: bool | None = None
+
+
+class Webhooks(Section):
+    env_prefix: str | None = None
+    headers: dict[str, str] | None = None
+    url: WebhookUrls | None = None
+    allowed_fields: list[WebhookField] | None = None
+
+
 class Project(Section):
     """The whole file."""
 
@@ -141,7 +175,7 @@ class Project(Section):
     checkpointer: Checkpointer = Checkpointer()
     auth: AuthSection | None = None
     encryption: dict[str, Any] | None = None
-    webhooks: dict[str, Any] | None = None
+    webhooks: Webhooks | None = None
     priority: dict[str, Any] | None = None
     ui: dict[str, Any] | None = None
     ui_config: dict[str, Any] | None = None

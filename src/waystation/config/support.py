@@ -26,7 +26,7 @@ def unsupported(project: Project, variables: Mapping[str, str]) -> tuple[str, ..
 
 
 def _keys(project: Project) -> Iterator[str]:
-    for name in ("encryption", "webhooks", "priority", "ui", "ui_config"):
+    for name in ("encryption", "priority", "ui", "ui_config"):
         if getattr(project, name):
             yield name
     if project.auth is not None and project.auth.allow_langsmith_api_keys:

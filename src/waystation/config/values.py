@@ -15,6 +15,7 @@ __all__ = [
     "number",
     "postgres_uri",
     "redis_uri",
+    "secrets",
     "switch",
     "text",
     "whole_number",
@@ -34,6 +35,11 @@ def text(value: str) -> str:
 def words(value: str) -> list[str]:
     """A comma-separated list."""
     return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def secrets(value: str) -> tuple[str, ...]:
+    """A comma-separated list of keys."""
+    return tuple(words(value))
 
 
 def switch(value: str) -> bool:
@@ -125,5 +131,5 @@ def _uri(value: str, *schemes: str) -> str:
     return value
 
 
-NOT_SHOWN = frozenset({json_object, postgres_uri, redis_uri})
+NOT_SHOWN = frozenset({json_object, postgres_uri, redis_uri, secrets})
 """Parsers of what may be long or hold a password: errors about it do not repeat it."""

@@ -29,6 +29,7 @@ from waystation.assistants import NOT_RUNNABLE, Assistant, resolve
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import Conflict, NotFound, WaystationError
 from waystation.runs import queries
+from waystation.runs.notices import leave_notice
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage import checkpoints
 from waystation.threads.ttl import ttl_columns, ttl_of_run
@@ -284,6 +285,7 @@ def _stop(conn: Connection, run_id: str, worker_id: str | None, action: str, rea
     if worker_id is not None:
         queries.set_run(conn, run_id, status="interrupted", stop_action=action, stop_reason=reason, updated_at=now)
         return True
+    leave_notice(conn, run_id, "rollback" if action == "rollback" else "interrupted", now)
     if action == "rollback":
         queries.delete_run(conn, run_id)
     else:
@@ -339,8 +341,10 @@ def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Settle
     """Commit a run's final state together with what follows for its thread. Raises LeaseLost; then nothing is changed."""
     queries.lock_thread(conn, run.thread_id)
     row = _held(conn, run)
+    status = _final_status(row, outcome)
+    if run.kwargs.get("webhook"):
+        leave_notice(conn, run.run_id, status, now, values=outcome.values, error=outcome.error)
     if run.kwargs.get("temporary"):
-        status = _final_status(row, outcome)
         queries.delete_thread(conn, run.thread_id)
         return Settled(status, more=False)
     if row.stop_action == "rollback":
@@ -350,7 +354,6 @@ def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Settle
             conn, run.thread_id, now, error=_stopped("UserRollback", row.stop_reason), rest_status=None
         )
         return Settled("rollback", more)
-    status = _final_status(row, outcome)
     queries.set_run(
         conn, run.run_id, status=status, worker_id=None, lease_expires_at=None, updated_at=now, settled_at=now
     )
@@ -480,6 +483,8 @@ def delete(
     if run.worker_id is not None:
         _stop(conn, run_id, run.worker_id, "rollback", CANCELLED, now)
         return "held"
+    if run.settled_at is None:
+        leave_notice(conn, run_id, "rollback", now)
     checkpoints.delete_for_runs(conn, thread_id, [run_id])
     queries.delete_run(conn, run_id)
     _refresh_thread(conn, thread_id, now)

@@ -46,6 +46,7 @@ __all__ = [
     "next_due_at",
     "queue_figures",
     "renew",
+    "run_and_values",
     "runs_by_status",
     "runs_of_assistant",
     "set_run",
@@ -224,6 +225,18 @@ def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Acces
     return conn.execute(
         access.limit(_RUN_OF_THREAD, threads.c.metadata), {"run_id": run_id, "thread_id": thread_id}
     ).first()
+
+
+_RUN_AND_VALUES = (
+    select(runs, threads.c["values"].label("thread_values"))
+    .join(threads, threads.c.thread_id == runs.c.thread_id)
+    .where(runs.c.run_id == bindparam("run_id"))
+)
+
+
+def run_and_values(conn: Connection, run_id: str) -> Row[*tuple[Any, ...]] | None:
+    """A run, one that is being rolled back too, with the values of its thread (``thread_values``)."""
+    return conn.execute(_RUN_AND_VALUES, {"run_id": run_id}).first()
 
 
 def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]] | None:

@@ -63,7 +63,9 @@ _BATCH: TypeAdapter[list[RunCreateStateless]] = TypeAdapter(list[RunCreateStatel
 
 
 def _order(request: Request, body: RunCreate, thread_id: str | None) -> Order:
-    if request.app.state.server.config.http.disable_webhooks:
+    webhooks = request.app.state.server.webhooks
+    webhooks.check(body.webhook)
+    if not webhooks.sent:
         body.webhook = None  # accepted, and nothing is sent (spec 11)
     return order_from(
         body,

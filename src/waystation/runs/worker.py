@@ -109,6 +109,8 @@ class Worker:
         self.jobs = config.jobs_per_worker
         self.timing = Timing()
         """May be replaced before `start`."""
+        self.on_notice: Callable[[], None] = lambda: None
+        """Called when a run has left a notice for its webhook."""
         self._config = config
         self._db = db
         self._graphs = graphs
@@ -327,6 +329,8 @@ class Worker:
         settle = partial(lifecycle.settle, run=run, outcome=ending.outcome, now=now_us())
         settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
+        if run.kwargs.get("webhook"):
+            self.on_notice()
         if settled.more:
             self._may_have_more = running.left_more = True
 

@@ -17,7 +17,7 @@ from waystation.storage.tables import metadata
 
 __all__ = ["HEAD", "require_current", "upgrade"]
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -11,6 +11,7 @@ from sqlalchemy import (
     DDL,
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -37,11 +38,13 @@ __all__ = [
     "checkpoint_values",
     "checkpoint_writes",
     "checkpoints",
+    "crons",
     "events",
     "metadata",
     "runs",
     "store_items",
     "threads",
+    "webhook_deliveries",
 ]
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -167,6 +170,60 @@ events = Table(
     Column("data", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+
+TO_FIRE = text("enabled AND next_run_date IS NOT NULL")
+
+crons = Table(
+    "crons",
+    metadata,
+    Column("cron_id", Text, primary_key=True),
+    Column("assistant_id", Text, ForeignKey("assistants.assistant_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("thread_id", Text, ForeignKey("threads.thread_id", ondelete="CASCADE"), index=True),
+    Column("user_id", Text),
+    Column("schedule", Text, nullable=False),
+    Column("timezone", Text),
+    Column("end_time", BigInteger),
+    Column("payload", Json, nullable=False),
+    Column("next_run_date", BigInteger),
+    Column("metadata", Json, nullable=False),
+    Column("on_run_completed", Text),
+    Column("enabled", Boolean, nullable=False),
+    Column("owner", Json, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("ix_crons_next_run_date", "next_run_date", sqlite_where=TO_FIRE, postgresql_where=TO_FIRE),
+)
+"""`owner` is what graphs get to know of the user whose cron it is; no client sees it."""
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    Column("thread_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("body", LargeBinary),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", BigInteger),
+    Column("log", Json, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Index(
+        "ix_webhook_deliveries_due_at",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_webhook_deliveries_finished_at",
+        "finished_at",
+        sqlite_where=text("finished_at IS NOT NULL"),
+        postgresql_where=text("finished_at IS NOT NULL"),
+    ),
+)
+"""Outlives its run and thread, which may be gone when the webhook is due. ``due_at`` is NULL once it is finished, and so is
+``body``."""
 
 EXPIRES = text("expires_at IS NOT NULL")
 

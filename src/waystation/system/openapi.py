@@ -19,10 +19,14 @@ DESCRIPTION = "An open, self-hosted server that speaks the LangGraph Agent Serve
 
 
 def openapi_document(
-    routes: Iterable[Route], graph_ids: Iterable[str], prefix: str = "", security: Documentation | None = None
+    routes: Iterable[Route],
+    graph_ids: Iterable[str],
+    prefix: str = "",
+    security: Documentation | None = None,
+    hidden: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """What `routes` serve, with the ids of the graphs as the values of every ``graph_id``, and how to authenticate: without
-    `security` nobody has to."""
+    """What `routes` serve, with the ids of the graphs as the values of every ``graph_id``, how to authenticate (without
+    `security` nobody has to), and without the properties that are `hidden`."""
     if prefix:
         below = (route for route in routes if route.path.startswith(f"{prefix}/"))
         routes = [replace(route, path=route.path.removeprefix(prefix)) for route in below]
@@ -38,6 +42,8 @@ def openapi_document(
         document["servers"] = [{"url": prefix}]
     if security is not None:
         _secure(document, security)
+    for name in hidden:
+        _hide(document, name)
     if known := sorted(graph_ids):
         _fill_in(document, known)
     return document
@@ -64,6 +70,18 @@ def _tags(paths: dict[str, Any]) -> list[str]:
         for operation in operations.values():
             found.update(dict.fromkeys(operation["tags"]))
     return list(found)
+
+
+def _hide(part: Any, name: str) -> None:
+    """Take the property `name` away from every object."""
+    if isinstance(part, dict):
+        if isinstance(properties := part.get("properties"), dict):
+            properties.pop(name, None)
+        for value in part.values():
+            _hide(value, name)
+    elif isinstance(part, list):
+        for item in part:
+            _hide(item, name)
 
 
 def _fill_in(part: Any, graph_ids: list[str]) -> None:

@@ -107,8 +107,9 @@ async def _document(request: Request) -> dict[str, Any]:
     config = state.server.config
     authentication = getattr(state.server, "authentication", None)
     security = None if authentication is None else authentication.documentation
+    hidden = ["webhook"] if config.http.disable_webhooks else []
     return await run_in_threadpool(
-        openapi_document, state.dispatcher.routes, config.graphs, config.http.mount_prefix, security
+        openapi_document, state.dispatcher.routes, config.graphs, config.http.mount_prefix, security, hidden
     )
 
 
