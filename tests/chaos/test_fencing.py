@@ -40,10 +40,7 @@ async def test_a_worker_that_was_stopped_changes_nothing_when_it_goes_on(tmp_pat
                 asyncio.create_task(_stream(http, thread, fields, events))
                 for thread, fields, events in zip(threads, RUNS, heard, strict=True)
             ]
-            listeners = [
-                asyncio.create_task(_listen(http, thread, events))
-                for thread, events in zip(threads, heard, strict=True)
-            ]
+            listeners = [asyncio.create_task(_listen(http, thread, events)) for thread, events in zip(threads, heard, strict=True)]
             await _until(lambda: _all_begun(driver, threads), "all runs being in the middle")
             stopped.freeze()
             cluster.chronicle.note(f"{stopped.name} is stopped")
