@@ -49,7 +49,7 @@ async def test_every_slot_fires_once(servers: list[ServerProcess]) -> None:
             await sdk.crons.delete(cron["cron_id"])
 
         for thread_id in threads:
-            runs = await sdk.runs.list(thread_id, limit=100)
+            runs: Any = await sdk.runs.list(thread_id, limit=100)
             seconds = [datetime.fromisoformat(run["created_at"]).replace(microsecond=0) for run in runs]
             assert len(seconds) == len(set(seconds)), "two runs for one slot"
 
