@@ -150,10 +150,10 @@ def test_other_zones(schedule: str, zone: str, after: str, expected: str) -> Non
 
 @pytest.mark.parametrize("zone", [BERLIN, "America/New_York", "Australia/Lord_Howe", "America/Santiago"])
 @pytest.mark.parametrize("schedule", ["30 2 * * *", "0 0 * * *", "15 1-3 * * *", "59 23 * * 0", "45 2 * * * 10"])
-def test_no_day_is_left_out_or_served_twice_in_two_years(zone: str, schedule: str) -> None:
+def test_no_day_is_left_out_or_served_twice_in_a_year(zone: str, schedule: str) -> None:
     """Each slot of the wall clock fires once, at the time that it says or right after the gap that swallowed it."""
     parsed, us, found = Schedule.parse(schedule, zone), parse_iso("2026-01-01T00:00:00"), []
-    while us < parse_iso("2028-01-01T00:00:00"):
+    while us < parse_iso("2027-01-01T00:00:00"):
         us = parsed.next_after(us)
         found.append(datetime.fromisoformat(iso(us)).astimezone(parsed.zone))
     assert found == sorted(set(found))
@@ -163,4 +163,4 @@ def test_no_day_is_left_out_or_served_twice_in_two_years(zone: str, schedule: st
     most = max(set(whole), key=whole.count)
     assert all(count in (most, most - 1 if most > 1 else most) for count in whole)
     if schedule.split()[4] == "*":
-        assert len(days) >= 729
+        assert len(days) >= 364

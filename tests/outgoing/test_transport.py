@@ -29,9 +29,9 @@ class Names:
         return [ip_address(text) for text in answer]
 
 
-def client(policy: UrlPolicy, names: Names, **options: bool) -> httpx.AsyncClient:
+def client(policy: UrlPolicy, names: Names, *, follow_redirects: bool = False) -> httpx.AsyncClient:
     transport = CheckedTransport(policy, resolve=names, verify=ssl.create_default_context())
-    return httpx.AsyncClient(transport=transport, trust_env=False, timeout=5, **options)
+    return httpx.AsyncClient(transport=transport, trust_env=False, timeout=5, follow_redirects=follow_redirects)
 
 
 @pytest.fixture

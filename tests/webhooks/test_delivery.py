@@ -290,3 +290,19 @@ async def test_refused_at_creation(tmp_path: Path, url: str) -> None:
         response = await http.post("/runs/batch", json=[{"assistant_id": "echo", "input": {"x": "a"}, "webhook": url}])
         assert response.status_code == 422
         assert (await http.post("/threads/search", json={})).json() == []
+
+
+async def test_signature_is_checked_as_the_documentation_says(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+    shown: dict[str, Any] = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], shown)
+    async with calling(tmp_path, webhooks=replace(QUICK, secrets=("new", "old"))) as sdk:
+        with receiving() as receiver:
+            await told(sdk, receiver.url)
+            call = (await calls_of(receiver))[0]
+    header = call.headers["waystation-signature"]
+    assert shown["is_genuine"]("new", header, call.raw)
+    assert shown["is_genuine"]("old", header, call.raw)
+    assert not shown["is_genuine"]("wrong", header, call.raw)
+    assert not shown["is_genuine"]("new", header, call.raw + b" ")
+    assert not shown["is_genuine"]("new", header, call.raw, tolerance_s=-1)

@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from waystation.crons.models import CronCreate, CronPatch, ThreadCronCreate
 from waystation.crons.schedule import Schedule
 from waystation.encoding import encode
 from waystation.errors import BadInput, UnprocessableInput
+from waystation.http.bodies import describe
 from waystation.reserved import strip_config, strip_context, strip_metadata
-from waystation.runs.models import RunCreateStateful, RunCreateStateless
+from waystation.runs.models import RunCreate, RunCreateStateful, RunCreateStateless
 from waystation.runs.order import Order, order_from
 from waystation.threads.ttl import Ttl
 from waystation.timestamps import iso, parse_iso
 
 __all__ = ["changed", "new_row", "next_run_date", "order_of"]
+
+B = TypeVar("B", bound=RunCreate)
 
 OF_RUN = (
     "input",
@@ -123,11 +128,19 @@ def order_of(row: Mapping[str, Any], default_ttl: Ttl | None = None, *, send_web
     body: RunCreateStateful | RunCreateStateless
     if row["thread_id"] is None:
         given["on_completion"] = row["on_run_completed"]
-        body = RunCreateStateless.model_validate_json(encode(given))
+        body = _body(RunCreateStateless, given)
     else:
-        body = RunCreateStateful.model_validate_json(encode(given))
+        body = _body(RunCreateStateful, given)
     server_configurable = {**row["owner"], "cron_id": row["cron_id"]}
     return order_from(body, row["thread_id"], server_configurable, row["user_id"], default_ttl)
+
+
+def _body(model: type[B], given: Mapping[str, Any]) -> B:
+    """`given` as it is once it has been stored: an integer beyond 64 bits, for one, is none any more."""
+    try:
+        return model.model_validate_json(encode(given))
+    except ValidationError as error:
+        raise UnprocessableInput(describe(error)) from None
 
 
 def _given(body: CronCreate | ThreadCronCreate | CronPatch) -> dict[str, Any]:
