@@ -64,6 +64,14 @@ class Access:
         known[resource] = filters.both(known.get(resource), found)
         return replace(self, asked=tuple(sorted(known.items(), key=lambda each: each[0])))
 
+    def unfiltered(self, resource: Resource) -> Access:
+        """This access without what its handlers have answered about `resource`, where an answer has no effect."""
+        return (
+            self
+            if self.asked is None
+            else replace(self, asked=tuple(sorted({**dict(self.asked), resource: None}.items())))
+        )
+
     def required(self, resource: Resource) -> dict[str, Any]:
         """Metadata that every row of `resource` contains which this caller may see, as far as that is simply said."""
         return filters.required(dict(self.asked or ()).get(resource))
