@@ -140,7 +140,7 @@ async def test_forms_of_a_user(protected: Protected, answer: Any) -> None:
 
     async with protected(auth) as http:
         assert (await http.post("/threads", json={})).status_code == 200
-    user = contexts[0].user
+    user: Any = contexts[0].user
     assert (user.identity, user.display_name, user.is_authenticated) == ("u", "u", True)
     assert (user["identity"], user["team"], user.team, "team" in user) == ("u", "red", "red", True)
     assert list(contexts[0].permissions) == list(user.permissions) == ["p"]

@@ -214,7 +214,8 @@ MADE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(("answer", "visible"), FILTERS)
 async def test_filters(protected: Protected, answer: Any, visible: list[str]) -> None:
-    auth, limits = by_header(), {}
+    auth = by_header()
+    limits: dict[str, Any] = {}
 
     @auth.on(actions=["read", "search"])
     async def limit(ctx: Context, value: Any) -> Any:
