@@ -144,9 +144,10 @@ async def test_forms_of_a_user(protected: Protected, answer: Any) -> None:
     assert (user.identity, user.display_name, user.is_authenticated) == ("u", "u", True)
     assert (user["identity"], user["team"], user.team, "team" in user) == ("u", "red", "red", True)
     assert list(contexts[0].permissions) == list(user.permissions) == ["p"]
-    assert isinstance(user, Auth.types.BaseUser)
+    assert isinstance(contexts[0].user, Auth.types.BaseUser)
+    anything: Any = contexts[0].user
     with pytest.raises(AttributeError):
-        _ = user.nothing
+        _ = anything.nothing
 
 
 async def test_a_string_is_an_identity(protected: Protected) -> None:
