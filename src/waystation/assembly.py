@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp
 
 from waystation.auth.api_keys import ApiKeys
-from waystation.auth.project import custom_authentication
+from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
 from waystation.databases import open_database
@@ -44,6 +44,8 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
     if role == "worker" and config.jobs_per_worker == 0:
         raise ConfigError("A worker with N_JOBS_PER_WORKER=0 would execute no run.")
     custom = None if role == "worker" else custom_authentication(config, graphs.modules)
+    if custom is not None:
+        warn_of_gaps(custom)
     bus = _bus(config)
     db, lock = open_database(config)
     saver, store, positions = Saver(db), Store(db, config.store.get("ttl")), Positions()

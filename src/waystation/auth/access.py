@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Delete, FromClause, Select, Text, Update, 
 
 from waystation.auth import filters
 from waystation.auth.filters import Filter
+from waystation.storage.containment import unindexed
 
 __all__ = ["DEFAULT_WORKSPACE", "EVERYTHING", "Access", "Limits", "Resource", "Shared"]
 
@@ -63,6 +64,14 @@ class Access:
         known = dict(self.asked or ())
         known[resource] = filters.both(known.get(resource), found)
         return replace(self, asked=tuple(sorted(known.items(), key=lambda each: each[0])))
+
+    def unfiltered(self, resource: Resource) -> Access:
+        """This access without what its handlers have answered about `resource`, where an answer has no effect."""
+        return (
+            self
+            if self.asked is None
+            else replace(self, asked=tuple(sorted({**dict(self.asked), resource: None}.items())))
+        )
 
     def required(self, resource: Resource) -> dict[str, Any]:
         """Metadata that every row of `resource` contains which this caller may see, as far as that is simply said."""
@@ -118,7 +127,8 @@ class Limits:
         """The condition, with parameters made by `bind`."""
         parts: list[ColumnElement[bool]] = []
         if self.workspace is not None:
-            own: ColumnElement[bool] = self.table.c.workspace == bind(self.workspace)
+            # A statement starts better from what else it asks for; one that does not says so itself.
+            own: ColumnElement[bool] = unindexed(self.table.c.workspace) == bind(self.workspace)
             parts.append(own if self.shared == "hidden" else or_(own, self.table.c.workspace.is_(None)))
         if self.filter is not None:
             parts.append(filters.condition(self.filter, self.metadata, bind))

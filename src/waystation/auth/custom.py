@@ -67,6 +67,11 @@ class CustomAuthentication:
             self._cache = Expiring(config.cache_ttl_s, config.cache_size)
 
     @property
+    def anonymous(self) -> bool:
+        """Whether everybody is let in."""
+        return self._authenticate is None
+
+    @property
     def uncovered(self) -> list[str]:
         """The events without a handler, which every authenticated caller may cause."""
         return self._handlers.uncovered()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from waystation.config import Config
     from waystation.graphs.modules import Modules
 
-__all__ = ["custom_authentication"]
+__all__ = ["custom_authentication", "warn_of_gaps"]
 
 log = structlog.get_logger("waystation.auth")
 
@@ -33,9 +33,12 @@ def custom_authentication(config: Config, modules: Modules) -> CustomAuthenticat
     if not isinstance(found, Auth):
         what = "there is no such variable" if found is None else f"it is a {type(found).__name__}"
         raise ConfigError(f"auth.path: {settings.path} must be a langgraph_sdk.Auth object; {what}.")
-    authentication = CustomAuthentication(found, settings)
-    if found._authenticate_handler is None:
-        log.warning("the project has no authentication handler: every caller is anonymous", path=settings.path)
+    return CustomAuthentication(found, settings)
+
+
+def warn_of_gaps(authentication: CustomAuthentication) -> None:
+    """Say in the log what everybody may do (spec 18.4)."""
+    if authentication.anonymous:
+        log.warning("the project has no authentication handler: every caller is anonymous")
     if uncovered := authentication.uncovered:
         log.warning("every authenticated caller may do what no handler is for", events=", ".join(uncovered))
-    return authentication

@@ -79,7 +79,7 @@ def user_of(answer: Any) -> tuple[User, list[str]]:
     if isinstance(answer, tuple) and len(answer) == 2:
         permissions, answer = answer
     user = _user(answer)
-    given = user.permissions if permissions is None else permissions
+    given = (user.get("permissions") or ()) if permissions is None else permissions
     if isinstance(given, str) or not all(isinstance(each, str) for each in given):
         raise ValueError("the permissions are not a list of strings")
     listed = list(given)

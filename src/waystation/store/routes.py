@@ -9,7 +9,6 @@ from langgraph.store.base import NOT_PROVIDED, InvalidNamespaceError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from waystation.auth.access import Access
 from waystation.errors import BadInput, UnprocessableInput
 from waystation.http.authorization import allowed
 from waystation.http.bodies import read_body
@@ -51,7 +50,11 @@ async def put_item(request: Request) -> Response:
     access = await allowed(request, "store", "put", asked)
     ttl = body.ttl if "ttl" in body.model_fields_set else NOT_PROVIDED
     value: Any = asked["value"]
-    await _store(request, access).aput(_writable(asked["namespace"]), _key(asked), value, body.index, ttl=ttl)
+    await (
+        _store(request)
+        .seen_by(access.unfiltered("store"))
+        .aput(_writable(asked["namespace"]), _key(asked), value, body.index, ttl=ttl)
+    )
     return empty()
 
 
@@ -67,7 +70,11 @@ async def get_item(request: Request) -> Response:
     refresh = flag(request, "refresh_ttl") if "refresh_ttl" in request.query_params else None
     asked = {"namespace": namespace, "key": key}
     access = await allowed(request, "store", "get", asked)
-    item = await _store(request, access).aget(_namespace(asked["namespace"]), _key(asked), refresh_ttl=refresh)
+    item = (
+        await _store(request)
+        .seen_by(access.unfiltered("store"))
+        .aget(_namespace(asked["namespace"]), _key(asked), refresh_ttl=refresh)
+    )
     return json_response(None if item is None else item_json(item))
 
 
@@ -76,7 +83,7 @@ async def delete_item(request: Request) -> Response:
     body = await read_body(request, StoreDeleteRequest)
     asked = {"namespace": _namespace(body.namespace), "key": body.key}
     access = await allowed(request, "store", "delete", asked)
-    await _store(request, access).adelete(_namespace(asked["namespace"]), _key(asked))
+    await _store(request).seen_by(access.unfiltered("store")).adelete(_namespace(asked["namespace"]), _key(asked))
     return empty()
 
 
@@ -93,13 +100,17 @@ async def search_items(request: Request) -> Response:
     }
     access = await allowed(request, "store", "search", asked)
     wanted: Any = asked["filter"]
-    items = await _store(request, access).asearch(
-        _namespace(asked["namespace"]),
-        query=body.query,
-        filter=wanted or None,
-        limit=body.limit,
-        offset=body.offset,
-        refresh_ttl=body.refresh_ttl,
+    items = (
+        await _store(request)
+        .seen_by(access)
+        .asearch(
+            _namespace(asked["namespace"]),
+            query=body.query,
+            filter=wanted or None,
+            limit=body.limit,
+            offset=body.offset,
+            refresh_ttl=body.refresh_ttl,
+        )
     )
     return json_response({"items": [item_json(item) for item in items]})
 
@@ -115,20 +126,24 @@ async def list_namespaces(request: Request) -> Response:
         "offset": body.offset,
     }
     access = await allowed(request, "store", "list_namespaces", asked)
-    namespaces = await _store(request, access).alist_namespaces(
-        prefix=_namespace(asked["namespace"]),
-        suffix=_namespace(asked["suffix"]),
-        max_depth=body.max_depth,
-        limit=body.limit,
-        offset=body.offset,
+    namespaces = (
+        await _store(request)
+        .seen_by(access.unfiltered("store"))
+        .alist_namespaces(
+            prefix=_namespace(asked["namespace"]),
+            suffix=_namespace(asked["suffix"]),
+            max_depth=body.max_depth,
+            limit=body.limit,
+            offset=body.offset,
+        )
     )
     return json_response({"namespaces": namespaces})
 
 
-def _store(request: Request, access: Access) -> Store:
-    """The store as the caller may see it. Only what is searched for can be filtered (spec 10)."""
+def _store(request: Request) -> Store:
+    """The store. Only a search can be filtered by a handler; otherwise its answer only allows or refuses (spec 10)."""
     store: Store = request.app.state.server.store
-    return store.seen_by(access)
+    return store
 
 
 def _key(asked: Mapping[str, Any]) -> str:

@@ -56,6 +56,10 @@ _WITH_STATUS = select(func.count()).select_from(
     select(literal(1).label("one")).where(threads.c.status == bindparam("status")).limit(FEW + 1).subquery()
 )
 
+_IN_WORKSPACE = select(func.count()).select_from(
+    select(literal(1).label("one")).where(threads.c.workspace == bindparam("workspace")).limit(FEW + 1).subquery()
+)
+
 
 def search(
     conn: Connection,
@@ -95,7 +99,7 @@ def find_ids(conn: Connection, filters: Filters, order: Order, page: Page, acces
         by_creation=order.column == "created_at",
         given_ids=filters.ids is not None,
     )
-    statement = _page(conn, filters, order, page, source)
+    statement = _of_workspace(conn, _page(conn, filters, order, page, source), filters, order, source, access)
     if source.otherwise is not None and order.column in _SCATTERED:
         column: ColumnElement[Any] = threads.c[order.column]
         nearest = NEAR + NEAR_FOR_EACH * (page.offset + page.limit)
@@ -123,7 +127,10 @@ def count(conn: Connection, filters: Filters, access: Access) -> int:
     """How many threads match."""
     source = thread_source(conn, _indexed(filters, access), by_creation=True)
     matching = select(literal(1).label("one")).select_from(source.rows).where(*source.conditions)
-    matching = access.limit(_filtered(conn, matching, filters, source, Order()), threads.c.metadata)
+    matching = _of_workspace(
+        conn, _filtered(conn, matching, filters, source, Order()), filters, Order(), source, access
+    )
+    matching = access.limit(matching, threads.c.metadata)
     # The limit keeps SQLite from merging the two queries; only in one of its own does it omit a join that is not needed.
     found: int = conn.execute(select(func.count()).select_from(matching.limit(MANY).subquery())).scalar_one()
     return found
@@ -132,6 +139,19 @@ def count(conn: Connection, filters: Filters, access: Access) -> int:
 def _indexed(filters: Filters, access: Access) -> Mapping[str, Any] | None:
     """The metadata that is wanted, with what the caller's access asks for all the same, so that the search begins there."""
     return {**access.required("threads"), **(filters.metadata or {})}
+
+
+def _of_workspace(
+    conn: Connection, statement: Select[Any], filters: Filters, order: Order, source: ThreadSource, access: Access
+) -> Select[Any]:
+    """`statement`, made to start at the threads of the caller's workspace where that is the best there is."""
+    if access.workspace is None or source.narrow or filters.ids is not None or filters.status is not None:
+        return statement
+    if order.column != "created_at":
+        of_workspace = conn.execute(_IN_WORKSPACE, {"workspace": access.workspace}).scalar_one()
+        if of_workspace > FEW:
+            return statement
+    return statement.where(threads.c.workspace == access.workspace)
 
 
 def _sort_keys(order: Order, source: ThreadSource) -> list[ColumnElement[Any]]:
