@@ -22,7 +22,6 @@ from waystation.config.http import DEFAULT_CORS
 from waystation.crons.routes import router as cron_routes
 from waystation.graphs import Graphs
 from waystation.http.application import application
-from waystation.http.interrupted import InterruptedStreams
 from waystation.http.router import Router
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.logs import configure_logs
@@ -81,7 +80,7 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
         server,
         prefix=config.http.mount_prefix,
         at_root=_about_the_process(config.http, "/", "/metrics") if config.http.mount_prefix else (),
-        middleware=[metrics, Middleware(CORSMiddleware, **cors), Middleware(InterruptedStreams, server=server)],
+        middleware=[metrics, Middleware(CORSMiddleware, **cors)],
         lifespan=lifespan,
         authentication=server.authentication,
         max_body_bytes=config.max_body_bytes,

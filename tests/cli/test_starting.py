@@ -66,3 +66,17 @@ def test_the_slow_package_of_langchain_waits_and_is_whole_when_asked_for() -> No
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
     assert done.stdout == "False\nlangsmith.types.run True\n"
+
+
+def test_the_sdk_waits_though_langgraph_uses_a_part_of_it() -> None:
+    script = """
+        import sys
+        from waystation.cli.starting import hasten_start
+        hasten_start()
+        import langgraph.pregel, waystation.app
+        print("langgraph_sdk.client" in sys.modules)
+        import langgraph_sdk
+        print(langgraph_sdk.__version__ > "0", callable(langgraph_sdk.get_client))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\nTrue True\n"

@@ -159,4 +159,8 @@ async def test_a_cancelled_creation_leaves_no_run_behind_that_nobody_executes(tm
             await asyncio.gather(creating, return_exceptions=True)
             assert (await driver.wait(thread, "echo", {"x": "b"}))["x"] == "b!"
             assert set(await driver.statuses(thread)) == {"success"}
-        assert engine.worker_figures().available == engine.worker_figures().max
+
+        async def idle() -> bool:
+            return bool(engine.worker_figures().available == engine.worker_figures().max)
+
+        await eventually(idle, "every place being free again")

@@ -105,7 +105,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _not_about_interrupted_streams(record: logging.LogRecord) -> bool:
-    """Answers that a shutdown cuts off are incomplete on purpose (`waystation.http.interrupted`)."""
+    """Answers that a shutdown cuts off are incomplete on purpose (`waystation.streams.response`)."""
     return record.msg != "ASGI callable returned without completing response."
 
 

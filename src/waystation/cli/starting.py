@@ -12,8 +12,12 @@ from typing import Any
 
 __all__ = ["UNUSED_AT_START", "hasten_start", "load_on_first_use"]
 
-UNUSED_AT_START = ("langsmith.types",)
-"""Packages whose import is slow (here 150 modules of Pydantic models, 0.3 s) and which LangChain imports for next to nothing."""
+UNUSED_AT_START = ("langsmith.types", "langgraph_sdk")
+"""Packages whose import is slow and which others import for next to nothing: LangChain the first (150 modules of Pydantic
+models, 0.3 s), LangGraph the second (two clients with their HTTP library, 0.15 s) for one of its submodules."""
+
+PUBLIC = ("__all__", "__version__")
+"""Names of a package between underscores that others than the import system ask for."""
 
 
 def hasten_start() -> None:
@@ -55,7 +59,7 @@ class _FirstUseLoader(Loader):
         names = vars(module)
 
         def load(name: str) -> Any:
-            if name.startswith("__") and name != "__all__":
+            if name.startswith("__") and name not in PUBLIC:
                 raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
             names.pop("__getattr__", None)  # another thread may have been here
             self._loader.exec_module(module)

@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
+import langgraph_sdk.runtime as sdk
 import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
-from langgraph_sdk import runtime as sdk
 
 from waystation.auth.user import AUTH_USER, with_user
 from waystation.graphs.context import coerce

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
 
+import langgraph_sdk.runtime as sdk
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
-from langgraph_sdk import runtime as sdk
 from typing_extensions import TypeAliasType
 
 from waystation.errors import NotAGraph

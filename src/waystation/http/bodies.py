@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Body(BaseModel):
     """Base of all request bodies: types are not coerced; unknown fields are tolerated (and logged once per field)."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
 
 
 _seen_unknown: set[tuple[str, str]] = set()

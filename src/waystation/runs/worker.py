@@ -33,6 +33,7 @@ from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
 from waystation.storage.checkpoints import RunSaver, Saver
 from waystation.storage.database import Database
+from waystation.storage.stalled import end_stalled
 from waystation.store import Store
 from waystation.streams import queries as event_queries
 from waystation.streams.bus import Bus
@@ -48,6 +49,9 @@ log = structlog.get_logger("waystation.runs")
 
 MIN_NODE_THREADS = 16
 """Threads for synchronous nodes of one loop at least; otherwise one for each run that may be executing."""
+
+STALLED_S = 5
+"""How long a process may leave a transaction alone before its connection to the database is closed: it holds locks."""
 
 CLAIM_AT_ONCE = 4
 """Runs claimed in one transaction by a worker that is not alone: it leaves some to others that were woken as well."""
@@ -435,6 +439,8 @@ class Worker:
 
     async def _take_over(self, *, everything: bool) -> None:
         """Requeue runs of dead workers; at start of the only process on a database that means all that are held."""
+        if await self._db.lookup(end_stalled, STALLED_S):
+            log.warning("closed the database connections of a process that does not go on")
         now = now_us()
         requeued, to_settle = await self._db.write(
             lifecycle.take_over_expired, self._claim(), now, everything=everything and self._db.dialect == "sqlite"

@@ -13,11 +13,9 @@ are told that nobody knows.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import random
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
@@ -30,6 +28,7 @@ from waystation.encoding import decode, encode
 from waystation.errors import ConfigError, Unavailable, UnprocessableInput
 from waystation.storage.driver import PIPELINE
 from waystation.storage.group_commit import Call, GroupCommit
+from waystation.storage.threaded import ThreadedDatabase
 
 if TYPE_CHECKING:
     import psycopg
@@ -90,7 +89,7 @@ _UNIQUE = "23505"
 """Two transactions inserted the same key. Tried again, a function sees the other's row and does what is right then."""
 
 
-class PostgresDatabase:
+class PostgresDatabase(ThreadedDatabase):
     """`waystation.storage.database.Database` on the database at `uri`. Raises ConfigError when it cannot be reached."""
 
     def __init__(self, uri: str, *, readers: int = READERS) -> None:
@@ -98,9 +97,9 @@ class PostgresDatabase:
             import psycopg
         except ImportError as error:
             raise ConfigError("DATABASE_URI needs the PostgreSQL driver: pip install 'waystation[postgres]'") from error
+        super().__init__(readers)
         self._psycopg = psycopg
         self._engine = _engine(uri)
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="waystation-reader")
         self._reader_count = readers
         self._local = threading.local()
         self._reader_connections: set[Connection] = set()
@@ -119,39 +118,13 @@ class PostgresDatabase:
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         return "postgresql"
 
-    async def read(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, lambda conn: fn(conn, *args, **kwargs))
-
     async def lookup(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.read(fn, *args, **kwargs)
 
-    def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._writer.write(fn, *args, **kwargs)
-
-    def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        return self._writer.post(fn, *args, **kwargs)
-
-    def read_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._readers.submit(self._read, lambda conn: fn(conn, *args, **kwargs)).result()
-
-    def write_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.post(fn, *args, **kwargs).result()
-
     def statistics(self) -> dict[str, Any]:
-        return {
-            "write_queue": self._writer.waiting,
-            "writes": self._writer.calls,
-            "commits": self._writer.groups,
-            "readers": self._reader_count,
-            "reading": self._reading,
-        }
+        return {**super().statistics(), "readers": self._reader_count, "reading": self._reading}
 
-    async def close(self) -> None:
-        if self._writer.closed:
-            return
-        await asyncio.to_thread(self._writer.close)
-        await asyncio.to_thread(self._readers.shutdown)
+    async def _disconnect(self) -> None:
         for connection in [*self._reader_connections, self._writing]:
             if connection is not None:
                 _discard(connection)
@@ -206,7 +179,6 @@ class PostgresDatabase:
     # --- reading
 
     def _read(self, run: Callable[[Connection], T]) -> T:
-        """Run a reading function on this thread's own connection, in one snapshot."""
         try:
             return self._patiently(lambda: self._read_once(run))
         except (DBAPIError, self._psycopg.Error) as error:
@@ -462,25 +434,21 @@ def _engine(uri: str) -> Engine:
         use_native_hstore=False,
     )
 
-    @event.listens_for(engine, "do_execute")
-    def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        """SQLAlchemy looks at the result right away: it has to be there."""
-        pipeline = _pipeline_of(context)
-        if pipeline is None:
-            return False
-        cursor.execute(statement, parameters)
-        pipeline.sync()
-        return True
+    def answered(run: Callable[[Any, str, Any], object]) -> Callable[[Any, str, Any, Any], bool]:
+        """SQLAlchemy looks at the result right away: in a pipeline it has to be waited for."""
 
-    @event.listens_for(engine, "do_executemany")
-    def execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        pipeline = _pipeline_of(context)
-        if pipeline is None:
-            return False
-        cursor.executemany(statement, parameters)
-        pipeline.sync()
-        return True
+        def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+            pipeline = _pipeline_of(context)
+            if pipeline is None:
+                return False
+            run(cursor, statement, parameters)
+            pipeline.sync()
+            return True
 
+        return execute
+
+    event.listen(engine, "do_execute", answered(lambda cursor, *query: cursor.execute(*query)))
+    event.listen(engine, "do_executemany", answered(lambda cursor, *query: cursor.executemany(*query)))
     return engine
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
@@ -20,6 +19,7 @@ from waystation.encoding import decode, encode
 from waystation.errors import ConfigError
 from waystation.storage import containment
 from waystation.storage.group_commit import Call, GroupCommit
+from waystation.storage.threaded import ThreadedDatabase
 
 __all__ = ["SqliteDatabase"]
 
@@ -47,13 +47,13 @@ IDLE_S = 3
 """Without a commit for this long the log is folded and emptied."""
 
 
-class SqliteDatabase:
+class SqliteDatabase(ThreadedDatabase):
     """`waystation.storage.database.Database` on the file at `path`."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(READERS)
         self.path = path
         self._engine = _engine(path)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="waystation-reader")
         self._local = threading.local()
         self._reader_connections: list[Connection] = []
         try:
@@ -72,33 +72,10 @@ class SqliteDatabase:
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         return "sqlite"
 
-    async def read(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, lambda conn: fn(conn, *args, **kwargs))
-
     async def lookup(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._read(lambda conn: fn(conn, *args, **kwargs))
 
-    def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return self._writer.write(fn, *args, **kwargs)
-
-    def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        return self._writer.post(fn, *args, **kwargs)
-
-    def read_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._readers.submit(self._read, lambda conn: fn(conn, *args, **kwargs)).result()
-
-    def write_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.post(fn, *args, **kwargs).result()
-
-    def statistics(self) -> dict[str, Any]:
-        return {"write_queue": self._writer.waiting, "writes": self._writer.calls, "commits": self._writer.groups}
-
-    async def close(self) -> None:
-        if self._writer.closed:
-            return
-        await asyncio.to_thread(self._writer.close)
-        await asyncio.to_thread(self._readers.shutdown)
+    async def _disconnect(self) -> None:
         self._closing.set()
         self._fold_wanted.set()
         await asyncio.to_thread(self._folder.join)
@@ -108,7 +85,6 @@ class SqliteDatabase:
         self._engine.dispose()
 
     def _read(self, run: Callable[[Connection], T]) -> T:
-        """Run a reading function on this thread's own connection."""
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._engine.connect()

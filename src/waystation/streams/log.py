@@ -13,8 +13,7 @@ the run. A checkpoint that is stored has its events stored, or an attempt that r
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -24,6 +23,7 @@ from sqlalchemy import Connection
 
 from waystation.encoding import encode
 from waystation.errors import Unavailable, WaystationError
+from waystation.storage.batches import OpenBatch
 from waystation.storage.database import Database
 from waystation.streams import queries
 from waystation.streams.bus import Bus
@@ -32,28 +32,6 @@ from waystation.streams.events import Event, Positions, RunEnd
 __all__ = ["RunLog"]
 
 Guard = Callable[[Connection], None]
-
-
-class _Batch:
-    """Events of one transaction. It takes more until the writer begins with it."""
-
-    def __init__(self, events: list[Event]) -> None:
-        self._events = events
-        self._open = True
-        self._lock = threading.Lock()
-
-    def add(self, events: Sequence[Event]) -> bool:
-        """Whether there was still time for them."""
-        with self._lock:
-            if self._open:
-                self._events.extend(events)
-            return self._open
-
-    def close(self) -> Sequence[Event]:
-        """Take no more; all of its events."""
-        with self._lock:
-            self._open = False
-        return self._events
 
 
 class RunLog:
@@ -91,8 +69,8 @@ class RunLog:
         self._last = 0 if attempt <= 1 else None
         self._pending: list[Event] = []
         self._flush_scheduled = False
-        self._last_batch: _Batch | None = None
-        self._broken: _Batch | None = None
+        self._last_batch: OpenBatch[Event] | None = None
+        self._broken: OpenBatch[Event] | None = None
         """On the writer: the batch that failed. The writer may try it again, but nothing may come after it."""
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -151,13 +129,13 @@ class RunLog:
         if not self._resumable and trusted and not self._in_flight:
             self._bus.publish(events)
         elif self._last_batch is None or not self._last_batch.add(events):
-            batch = self._last_batch = _Batch(events)
+            batch = self._last_batch = OpenBatch(events)
             stored = self._db.post(self._store, batch)
             self._in_flight += 1
             self._idle.clear()
             stored.add_done_callback(partial(self._stored, batch, term))
 
-    def _store(self, conn: Connection, batch: _Batch) -> None:
+    def _store(self, conn: Connection, batch: OpenBatch[Event]) -> None:
         """On the writer."""
         if self._broken is not None and self._broken is not batch:
             raise Unavailable("an earlier event of the run could not be stored")
@@ -172,7 +150,7 @@ class RunLog:
             raise
         self._broken = None
 
-    def _stored(self, batch: _Batch, term: int | None, stored: Future[None]) -> None:
+    def _stored(self, batch: OpenBatch[Event], term: int | None, stored: Future[None]) -> None:
         """On the writer's thread, right after the commit."""
         error = stored.exception()
         if error is None:

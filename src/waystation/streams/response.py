@@ -1,4 +1,4 @@
-"""A streaming response that notices at once when its client goes away."""
+"""A streaming response that notices at once when its client goes away, and does not pretend to be whole when the server does."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from starlette.types import Receive, Scope, Send
 
 __all__ = ["StreamResponse"]
 
+RECONNECT = b": the server is stopping; reconnect to go on\r\n\r\n"
+"""For an event stream. Only a comment: of a ``retry`` field some clients would make an event without a name."""
+
 
 class StreamResponse(Response):
     """Sends what `body` yields, each piece at once. When the client disconnects, `body` is closed and `on_disconnect` called;
-    `resources`, which the body depends on, are closed in any case."""
+    `resources`, which the body depends on, are closed in any case.
+
+    A body that ends while the server stops may have been cut off. An event stream then ends in good order after a word about it:
+    clients ask what became of the run. An answer that was waiting for its JSON must not look complete, because nothing would be
+    taken for the result: its last chunk is left out, so that clients see a broken connection and follow its ``Location``."""
 
     def __init__(
         self,
@@ -45,8 +52,14 @@ class StreamResponse(Response):
         watcher = asyncio.create_task(watch())
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            piece = b""
             async for piece in self._body:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if scope["app"].state.server.stopping:
+                if self._is_event_stream():
+                    await send({"type": "http.response.body", "body": RECONNECT, "more_body": True})
+                elif not piece.strip():
+                    return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             if not gone:
@@ -63,3 +76,6 @@ class StreamResponse(Response):
                 self._resources.close()
         if gone and self._on_disconnect is not None:
             await self._on_disconnect()
+
+    def _is_event_stream(self) -> bool:
+        return self.headers["content-type"].startswith("text/event-stream")

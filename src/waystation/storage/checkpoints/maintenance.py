@@ -5,7 +5,8 @@ Storage functions for the transactions of other packages: each takes a connectio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,8 +14,8 @@ from sqlalchemy import Connection
 from waystation.errors import BadInput, Conflict
 from waystation.storage.checkpoints import pruning, queries, removal
 from waystation.storage.checkpoints.compression import Compression
-from waystation.storage.checkpoints.keys import pack_id, version_key
-from waystation.storage.checkpoints.records import STORED, Record
+from waystation.storage.checkpoints.keys import pack_id
+from waystation.storage.checkpoints.records import Record, used_versions
 from waystation.storage.driver import Sql
 
 __all__ = [
@@ -70,7 +71,7 @@ _DELETE_WRITES = Sql("DELETE FROM checkpoint_writes WHERE thread_key = ? AND ns 
 
 _DELETE_VALUE = Sql("DELETE FROM checkpoint_values WHERE thread_key = ? AND ns = ? AND channel = ? AND version = ?")
 
-_RECORDS = Sql("SELECT ns, checkpoint_id, parent_id, data FROM checkpoints WHERE thread_key = ?")
+_RECORDS = Sql("SELECT ns, data FROM checkpoints WHERE thread_key = ?")
 
 _VALUES = Sql("SELECT ns, channel, version, base FROM checkpoint_values WHERE thread_key = ?")
 
@@ -91,9 +92,6 @@ _SIZE_OF_WRITES = Sql(
 
 AT_ONCE = 5000
 """Rows that `prune` deletes before it looks at the thread again."""
-
-Value = tuple[str, str, int]
-"""Namespace, channel, version key."""
 
 
 def delete_threads(conn: Connection, thread_ids: Iterable[str]) -> None:
@@ -191,35 +189,27 @@ def _delete_runs(conn: Connection, key: int, run_keys: Sequence[int]) -> None:
         return
     # Nothing but a newer checkpoint can need a value that these runs have written.
     if _NEWER.row(conn, key, min(checkpoint_id for _, checkpoint_id in deleted)):
-        _delete_unused_values(conn, key, _records(conn, key))
+        _delete_unused_values(conn, key)
     else:
         for run_key in run_keys:
             _DELETE_VALUES_OF_RUN.run(conn, key, run_key)
 
 
-Records = dict[tuple[str, bytes], tuple[bytes | None, Record]]
-"""By namespace and checkpoint id: the parent's id, and the record."""
-
-
-def _records(conn: Connection, key: int) -> Records:
+def _delete_unused_values(conn: Connection, key: int) -> None:
+    """Delete the values that no checkpoint of the thread can be read without."""
     compression = Compression()
-    return {
-        (ns, checkpoint_id): (parent_id, Record.unpack(data, compression))
-        for ns, checkpoint_id, parent_id, data in _RECORDS.rows(conn, key)
-    }
+    records: dict[str, list[Record]] = {}
+    for ns, data in _RECORDS.rows(conn, key):
+        records.setdefault(ns, []).append(Record.unpack(data, compression))
+    bases: dict[str, dict[tuple[str, int], int | None]] = {}
+    for ns, channel, version, base in _VALUES.rows(conn, key):
+        bases.setdefault(ns, {})[channel, version] = base
+    for ns, of_namespace in bases.items():
+        used = used_versions(records.get(ns, ()), partial(_base, of_namespace))
+        for channel, version in of_namespace:
+            if version not in used.get(channel, ()):
+                _DELETE_VALUE.run(conn, key, ns, channel, version)
 
 
-def _delete_unused_values(conn: Connection, key: int, records: Records) -> None:
-    """Delete the values that no checkpoint of `records`, which are all of the thread, can be read without."""
-    bases: dict[Value, int | None] = {
-        (ns, channel, version): base for ns, channel, version, base in _VALUES.rows(conn, key)
-    }
-    used: set[Value] = set()
-    for (ns, _), (_, record) in records.items():
-        for channel, presence in record.presence.items():
-            version: int | None = version_key(record.channel_versions[channel]) if presence == STORED else None
-            while version is not None and (ns, channel, version) not in used:
-                used.add((ns, channel, version))
-                version = bases.get((ns, channel, version))
-    for value in bases.keys() - used:
-        _DELETE_VALUE.run(conn, key, *value)
+def _base(bases: Mapping[tuple[str, int], int | None], channel: str, version: int) -> int | None:
+    return bases.get((channel, version))

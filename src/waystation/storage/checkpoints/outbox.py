@@ -17,6 +17,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from waystation.errors import Unavailable, WaystationError
+from waystation.storage.batches import OpenBatch
 from waystation.storage.checkpoints.queries import Row
 from waystation.storage.database import Database
 
@@ -34,40 +35,11 @@ Insert = Callable[[Connection, Sequence[Row]], None]
 """Stores rows."""
 
 
-class _Batch:
-    """Rows that are stored in one transaction. It takes more until the writer begins with it."""
+class _Batch(OpenBatch[Row]):
+    """Rows that are stored in one transaction."""
 
-    def __init__(self, guard: Guard | None, insert: Insert) -> None:
-        self._guard = guard
-        self._insert = insert
-        self._open = True
-        self._lock = threading.Lock()
-        self._rows: list[Row] = []
-        self.future: Future[None] | None = None
-        """Of the transaction; None while the batch is held back."""
-
-    def add(self, rows: Sequence[Row]) -> bool:
-        """Whether there was still time for them."""
-        with self._lock:
-            if self._open:
-                self._rows.extend(rows)
-            return self._open
-
-    def close(self) -> bool:
-        """Take no more rows; whether there are any."""
-        with self._lock:
-            self._open = False
-        return bool(self._rows)
-
-    def run(self, conn: Connection) -> None:
-        if self._guard is not None:
-            self._guard(conn)
-        self.run_unguarded(conn)
-
-    def run_unguarded(self, conn: Connection) -> None:
-        """For a transaction that looks at the lease by itself."""
-        self.close()
-        self._insert(conn, self._rows)
+    future: Future[None] | None = None
+    """Of the transaction; None while the batch is held back."""
 
 
 class Outbox:
@@ -95,7 +67,7 @@ class Outbox:
                 raise Unavailable("the run has ended: nothing more is stored for it")
             if self._last is not None and self._last.add(rows):
                 return
-            self._last = _Batch(self._guard, self._insert)
+            self._last = _Batch()
             self._last.add(rows)
             try:
                 loop = asyncio.get_running_loop()
@@ -138,7 +110,7 @@ class Outbox:
         def together(conn: Connection) -> T:
             self._require_unbroken(None)
             if batch is not None:
-                batch.run_unguarded(conn)
+                self._insert(conn, batch.close())  # `fn` looks at the lease
             return fn(conn)
 
         if batch is None:
@@ -150,7 +122,7 @@ class Outbox:
             with contextlib.suppress(
                 Exception
             ):  # `fn` may be at fault: then the run goes on from here when it is tried again
-                await self._db.write(batch.run)
+                await self._db.write(self._store, batch)
             raise
 
     def flush_blocking(self) -> None:
@@ -171,11 +143,16 @@ class Outbox:
         """On the writer. A failure is known at once: what comes next may be in the same group, before the future tells."""
         self._require_unbroken(batch)
         try:
-            batch.run(conn)
+            self._store(conn, batch)
         except Exception as error:
             self._broken = batch, error
             raise
         self._broken = None
+
+    def _store(self, conn: Connection, batch: _Batch) -> None:
+        if self._guard is not None:
+            self._guard(conn)
+        self._insert(conn, batch.close())
 
     def _require_unbroken(self, batch: _Batch | None) -> None:
         """On the writer: raise if a write before `batch` has failed. Never with an error of the driver, which the writer would

@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 
 from waystation.storage.checkpoints import queries
 from waystation.storage.checkpoints.compression import Compression
-from waystation.storage.checkpoints.keys import version_key
-from waystation.storage.checkpoints.records import ABSENT, STORED, Record
+from waystation.storage.checkpoints.records import ABSENT, Record, used_versions
 from waystation.storage.driver import Sql
 
 __all__ = ["BEGINNING", "Place", "keep_latest"]
@@ -151,13 +150,5 @@ def _rebuilt_from(conn: Connection, key: int, ns: str, compression: Compression)
 
 def _used_values(conn: Connection, key: int, ns: str, compression: Compression) -> dict[str, set[int]]:
     """By channel: the versions that a checkpoint of the namespace needs, bases included."""
-    used: dict[str, set[int]] = {}
-    for (data,) in _RECORDS.rows(conn, key, ns):
-        record = Record.unpack(data, compression)
-        for channel, presence in record.presence.items():
-            version: int | None = version_key(record.channel_versions[channel]) if presence == STORED else None
-            of_channel = used.setdefault(channel, set())
-            while version is not None and version not in of_channel:
-                of_channel.add(version)
-                version = _first(_BASE.row(conn, key, ns, channel, version))
-    return used
+    records = (Record.unpack(data, compression) for (data,) in _RECORDS.rows(conn, key, ns))
+    return used_versions(records, lambda channel, version: _first(_BASE.row(conn, key, ns, channel, version)))

@@ -6,7 +6,7 @@ by their position. It can be read without the serializer, except for values that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from waystation.storage.checkpoints.compression import Compression, seal, unseal
+from waystation.storage.checkpoints.keys import version_key
 from waystation.timestamps import iso, parse_iso
 
-__all__ = ["ABSENT", "NULL", "STORED", "Record", "pack_record"]
+__all__ = ["ABSENT", "NULL", "STORED", "Record", "pack_record", "used_versions"]
 
 ABSENT, STORED, NULL = 0, 1, 2
 """Whether a channel has a value in the checkpoint: none, one with a row of its own, or None."""
@@ -132,6 +133,20 @@ def pack_record(
         [version[1] if type(version) is tuple else version for version in versions],
     )
     return seal("msgpack", ormsgpack.packb(fields, option=ormsgpack.OPT_REPLACE_SURROGATES), compression)
+
+
+def used_versions(records: Iterable[Record], base_of: Callable[[str, int], int | None]) -> dict[str, set[int]]:
+    """By channel: the versions (`version_key`) that one of the `records`, all of one namespace, cannot be read without: its own,
+    and those that they are stored as differences from. `base_of` tells that of a channel's version; None for a full copy."""
+    used: dict[str, set[int]] = {}
+    for record in records:
+        for channel, presence in record.presence.items():
+            version: int | None = version_key(record.channel_versions[channel]) if presence == STORED else None
+            of_channel = used.setdefault(channel, set())
+            while version is not None and version not in of_channel:
+                of_channel.add(version)
+                version = base_of(channel, version)
+    return used
 
 
 def _pack_channels(checkpoint: Checkpoint, names: dict[str, int], versions: dict[Any, int]) -> list[int]:
