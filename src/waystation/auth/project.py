@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from waystation.auth.custom import CustomAuthentication
 from waystation.errors import ConfigError, GraphLoadError
 
 if TYPE_CHECKING:
+    from waystation.auth.custom import CustomAuthentication
     from waystation.config import Config
     from waystation.graphs.modules import Modules
 
@@ -20,11 +20,13 @@ log = structlog.get_logger("waystation.auth")
 
 def custom_authentication(config: Config, modules: Modules) -> CustomAuthentication | None:
     """What the project has for authentication; None for nothing. Raises ConfigError when it cannot be used."""
-    from langgraph_sdk import Auth
-
     settings = config.auth
     if settings is None:
         return None
+    from langgraph_sdk import Auth  # it takes long to import
+
+    from waystation.auth.custom import CustomAuthentication
+
     try:
         module, variable = modules.load("auth", settings.path)
     except GraphLoadError as error:
