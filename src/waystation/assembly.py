@@ -43,8 +43,8 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
         require_shared(config, f"A process of the role {role!r}")
     if role == "worker" and config.jobs_per_worker == 0:
         raise ConfigError("A worker with N_JOBS_PER_WORKER=0 would execute no run.")
-    custom = None if role == "worker" else custom_authentication(config, graphs.modules)
-    if custom is not None:
+    custom = custom_authentication(config, graphs.modules)
+    if custom is not None and role != "worker":
         warn_of_gaps(custom)
     bus = _bus(config)
     db, lock = open_database(config)
@@ -74,12 +74,20 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
         worker=worker,
         engine=engine,
         capacity=capacity,
-        scheduler=Scheduler(db, engine, config.cron_interval_s, default_ttl(config), send_webhooks=webhooks.sent),
+        scheduler=Scheduler(
+            db,
+            engine,
+            graphs,
+            None if custom is None else custom.handlers,
+            config.cron_interval_s,
+            default_ttl(config),
+            send_webhooks=webhooks.sent,
+        ),
         webhooks=webhooks,
         deliverer=deliverer,
         metrics=Metrics(),
         lock=lock,
-        authentication=ApiKeys(db) if config.api_keys and role != "worker" else custom,
+        authentication=None if role == "worker" else ApiKeys(db) if config.api_keys else custom,
     )
 
 

@@ -16,6 +16,8 @@ ANN = {"X-User": "ann"}
 STEPS = [{"updates": [{"values": {"x": "a"}, "as_node": "echo"}]}]
 RUN = {"assistant_id": "echo", "input": {}}
 OWN_RUN = {"assistant_id": "$assistant", "input": {}}
+CRON = {"assistant_id": "echo", "schedule": "0 0 1 1 *"}
+OWN_CRON = {"assistant_id": "$assistant", "schedule": "0 0 1 1 *"}
 CHECKPOINT = {"checkpoint": {"checkpoint_ns": ""}}
 
 ROWS: list[tuple[str, str, Any, str]] = [
@@ -74,6 +76,18 @@ ROWS: list[tuple[str, str, Any, str]] = [
     ("POST", "/runs/cancel", {"status": "all"}, "threads.update"),
     ("POST", "/runs/cancel", {"thread_id": "$thread", "run_ids": ["$run"]}, "threads.update"),
     ("DELETE", "/threads/$thread/runs/$run", None, "threads.delete"),
+    ("GET", "/threads/$thread/runs/$run/webhooks", None, "threads.read"),
+    ("POST", "/runs/crons", CRON, "crons.create"),
+    ("POST", "/runs/crons", OWN_CRON, "crons.create assistants.read"),
+    ("POST", "/threads/$thread/runs/crons", CRON, "crons.create threads.read"),
+    ("POST", "/threads/$thread/runs/crons", OWN_CRON, "crons.create assistants.read threads.read"),
+    ("GET", "/runs/crons/$cron", None, "crons.read"),
+    ("PATCH", "/runs/crons/$cron", {"enabled": False}, "crons.update"),
+    ("DELETE", "/runs/crons/$cron", None, "crons.delete"),
+    ("POST", "/runs/crons/search", {}, "crons.search threads.search"),
+    ("POST", "/runs/crons/count", {}, "crons.search threads.search"),
+    ("POST", "/runs/crons/search", {"thread_id": "$thread"}, "crons.search threads.read"),
+    ("POST", "/runs/crons/count", {"thread_id": "$thread"}, "crons.search threads.read"),
     ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}}, "store.put"),
     ("GET", "/store/items?namespace=a&key=k", None, "store.get"),
     ("DELETE", "/store/items", {"namespace": ["a"], "key": "k"}, "store.delete"),
@@ -115,6 +129,7 @@ async def _world(http: httpx.AsyncClient, *, busy: bool) -> dict[str, str]:
         "thread": thread,
         "run": run,
         "checkpoint": state["checkpoint_id"],
+        "cron": (await http.post("/runs/crons", json=CRON, headers=ANN)).json()["cron_id"],
         "missing": str(uuid4()),
     }
     if busy:

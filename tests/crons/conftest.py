@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph_sdk.client import LangGraphClient
+from starlette.applications import Starlette
 
 from tests.driver import eventually
+from waystation.crons import queries
+from waystation.timestamps import MICROSECONDS, now_us
 
-__all__ = ["EVERY_SECOND", "runs_of", "threads_of"]
+__all__ = ["EVERY_SECOND", "backdate", "runs_of", "threads_of"]
 
 EVERY_SECOND = "* * * * * *"
+
+
+async def backdate(app: Starlette, cron_id: str, seconds: int = 3600) -> None:
+    """Let the cron have been due for so long."""
+    slot = (now_us() // MICROSECONDS - seconds) * MICROSECONDS
+    await app.state.server.db.write(queries.update_columns, cron_id, {"next_run_date": slot})
 
 
 async def runs_of(sdk: LangGraphClient, thread_id: str, at_least: int = 1) -> list[Any]:

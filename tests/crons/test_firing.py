@@ -15,16 +15,10 @@ from langgraph_sdk.client import LangGraphClient
 from starlette.applications import Starlette
 
 from tests.conftest import connected, served
-from tests.crons.conftest import EVERY_SECOND, runs_of, threads_of
+from tests.crons.conftest import EVERY_SECOND, backdate, runs_of, threads_of
 from tests.driver import eventually
 from waystation.crons import queries
 from waystation.timestamps import MICROSECONDS, now_us
-
-
-async def backdate(app: Starlette, cron_id: str, seconds: int = 3600) -> None:
-    """Let the cron have been due for so long."""
-    slot = (now_us() // MICROSECONDS - seconds) * MICROSECONDS
-    await app.state.server.db.write(queries.update_columns, cron_id, {"next_run_date": slot})
 
 
 async def show(http: httpx.AsyncClient, cron_id: str) -> Any:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
 from starlette.types import Receive, Scope
 
-from waystation.auth.access import EVERYTHING, Access
-from waystation.auth.handlers import Handlers
+from waystation.auth.access import EVERYTHING, Access, Resource
 from waystation.auth.user import User
+
+if TYPE_CHECKING:
+    from waystation.auth.handlers import Handlers
 
 __all__ = ["CALLER", "INTERNAL", "Authentication", "Caller", "Documentation", "PathParameters"]
 
 CALLER = "waystation.caller"
 """Where an ASGI scope has its `Caller`."""
+
+UUIDS = frozenset({"thread_id", "assistant_id", "run_id", "cron_id"})
+"""What handlers get as UUIDs rather than as text, as the SDK's types have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,24 @@ class Caller:
     """The same for graphs; None for nobody."""
     handlers: Handlers | None = None
     """Those to ask; None where there are none."""
+    is_studio: bool = False
+    """Whether `user` is the SDK's StudioUser."""
+
+    async def allowed(
+        self, resource: Resource, action: str, value: dict[str, Any], also: Access | None = None
+    ) -> Access:
+        """The caller's access, or `also` if other events have been allowed already, limited by what the project's handler says
+        about the event. The handler may change `value`; ids in it that are UUIDs reach it as such.
+
+        Raises Starlette's HTTPException for a refusal, HandlerFailed for a handler that fails."""
+        access = self.access if also is None else also
+        if self.handlers is None:
+            return access
+        for name in UUIDS & value.keys():
+            if isinstance(text := value[name], str):
+                value[name] = UUID(text)
+        found = await self.handlers.ask(self.user, self.access.permissions, resource, action, value)
+        return access.narrowed(resource, found)
 
 
 PathParameters = Callable[[str], Mapping[str, str]]

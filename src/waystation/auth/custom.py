@@ -76,6 +76,11 @@ class CustomAuthentication:
         """The events without a handler, which every authenticated caller may cause."""
         return self._handlers.uncovered()
 
+    @property
+    def handlers(self) -> Handlers | None:
+        """What decides about events; None if nothing does."""
+        return self._handlers or None
+
     async def caller(self, scope: Scope, receive: Receive) -> Caller:
         headers = Headers(scope=scope)
         if self._studio and headers.get("x-auth-scheme") == "langsmith":
@@ -151,12 +156,12 @@ class CustomAuthentication:
         return self._caller(described, [], user)
 
     def _caller(self, described: User, permissions: list[str], user: Any = None) -> Caller:
-        asks = bool(self._handlers)
         return Caller(
-            Access(described.identity, tuple(permissions), asked=() if asks else None),
+            Access(described.identity, tuple(permissions), asked=None if self.handlers is None else ()),
             described if user is None else user,
             described,
-            self._handlers if asks else None,
+            self.handlers,
+            is_studio=user is not None,
         )
 
 

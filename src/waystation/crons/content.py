@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from waystation.auth.owner import configurable_of_owner
 from waystation.crons.models import CronCreate, CronPatch, ThreadCronCreate
 from waystation.crons.schedule import Schedule
 from waystation.encoding import encode
@@ -21,7 +23,16 @@ from waystation.runs.order import Order, order_from
 from waystation.threads.ttl import Ttl
 from waystation.timestamps import iso, parse_iso
 
-__all__ = ["changed", "new_row", "next_run_date", "order_of"]
+__all__ = [
+    "Change",
+    "change_of",
+    "changed",
+    "judged_change",
+    "judged_row",
+    "new_row",
+    "next_run_date",
+    "order_of",
+]
 
 B = TypeVar("B", bound=RunCreate)
 
@@ -45,6 +56,16 @@ OF_CRON = ("schedule", "timezone", "enabled", "on_run_completed")
 """Columns that a change may set to something new."""
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a request changes about a cron."""
+
+    given: dict[str, Any]
+    """Fields of `CronPatch` with their new values."""
+    clears_end: bool
+    """Whether it takes the ``end_time`` away."""
+
+
 def new_row(
     body: CronCreate | ThreadCronCreate,
     *,
@@ -55,14 +76,9 @@ def new_row(
     owner: Mapping[str, Any],
     now: int,
 ) -> dict[str, Any]:
-    """The row of a new cron; `now` in microseconds. Raises UnprocessableInput, and BadInput for what no run could be made of."""
+    """The row of a new cron but for its workspace; `now` in microseconds. Raises UnprocessableInput, and BadInput for what no run could be made of."""
     given = _given(body)
-    configurable = {**(given.get("config", {}).get("configurable") or {}), "cron_id": cron_id}
-    payload = {
-        **given,
-        "assistant_id": assistant_id,
-        "config": {**given.get("config", {}), "configurable": configurable},
-    }
+    payload = {**given, "assistant_id": assistant_id, "config": _marked(given.get("config", {}), cron_id)}
     on_run_completed = (body.on_run_completed or "delete") if isinstance(body, CronCreate) else None
     row = {
         "cron_id": cron_id,
@@ -84,19 +100,40 @@ def new_row(
     return {**row, "next_run_date": next_run_date(row, now)}
 
 
-def changed(row: Mapping[str, Any], body: CronPatch, now: int) -> dict[str, Any]:
-    """The columns of a cron that `body` changes. Raises BadInput when there are none, and what `new_row` raises.
+def judged_row(row: Mapping[str, Any], payload: Mapping[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    """A new cron's row with the `metadata` that a handler has left and what its `payload` says of runs. Raises BadInput and
+    UnprocessableInput when no run can be made of that."""
+    whole = _judged(row["payload"], payload, metadata)
+    whole["config"] = _marked(whole.get("config") or {}, row["cron_id"])
+    judged = {**row, "metadata": metadata, "payload": whole}
+    order_of(judged)
+    return judged
+
+
+def change_of(body: CronPatch) -> Change:
+    """What `body` changes. Raises BadInput when it changes nothing, UnprocessableInput for keys that cannot be stored."""
+    change = Change(_given(body), "end_time" in body.model_fields_set and body.end_time is None)
+    if not change.given and not change.clears_end:
+        raise BadInput("The request changes nothing: give at least one field of a cron.")
+    return change
+
+
+def judged_change(change: Change, payload: Mapping[str, Any], metadata: dict[str, Any]) -> Change:
+    """`change` with the `metadata` that a handler has left and what its `payload` says of runs."""
+    given = {**_judged(change.given, payload, metadata), "metadata": metadata}
+    return Change(given if metadata else _without(given, "metadata"), change.clears_end)
+
+
+def changed(row: Mapping[str, Any], change: Change, now: int) -> dict[str, Any]:
+    """The columns of a cron that `change` changes. Raises what `new_row` raises.
 
     What concerns the time counts from now on: slots that went by while a cron was disabled are not made up for."""
-    given = _given(body)
-    clears_end = "end_time" in body.model_fields_set and body.end_time is None
-    if not given and not clears_end:
-        raise BadInput("The request changes nothing: give at least one field of a cron.")
+    given, clears_end = change.given, change.clears_end
     changes: dict[str, Any] = {name: given[name] for name in OF_CRON if name in given}
     if "on_run_completed" in changes and row["thread_id"] is not None:
         raise UnprocessableInput("on_run_completed is about crons without a thread; this one's thread is kept.")
     if "end_time" in given or clears_end:
-        changes["end_time"] = _end_time(body.end_time)
+        changes["end_time"] = _end_time(given.get("end_time"))
     if "metadata" in given:
         changes["metadata"] = {**row["metadata"], **given["metadata"]}
     changes["payload"] = _amended(row["payload"], given, clears_end)
@@ -131,7 +168,7 @@ def order_of(row: Mapping[str, Any], default_ttl: Ttl | None = None, *, send_web
         body = _body(RunCreateStateless, given)
     else:
         body = _body(RunCreateStateful, given)
-    server_configurable = {**row["owner"], "cron_id": row["cron_id"]}
+    server_configurable = {**configurable_of_owner(row["owner"]), "cron_id": row["cron_id"]}
     return order_from(body, row["thread_id"], server_configurable, row["user_id"], default_ttl)
 
 
@@ -162,11 +199,7 @@ def _amended(payload: Mapping[str, Any], given: Mapping[str, Any], clears_end: b
     amended = dict(payload)
     for name, value in given.items():
         if name == "config":
-            configurable = {
-                **(value.get("configurable") or {}),
-                "cron_id": (payload["config"].get("configurable") or {}).get("cron_id"),
-            }
-            amended[name] = {**value, "configurable": configurable}
+            amended[name] = _marked(value, payload["config"]["configurable"]["cron_id"])
         elif name == "metadata" and name in payload:
             amended[name] = {**payload[name], **value}
         elif name in OF_RUN or name in payload:
@@ -174,6 +207,23 @@ def _amended(payload: Mapping[str, Any], given: Mapping[str, Any], clears_end: b
     if clears_end:
         amended.pop("end_time", None)
     return amended
+
+
+def _judged(known: Mapping[str, Any], payload: Mapping[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `known` that are not about runs, and those of a handler's `payload` that are. Their metadata is the cron's:
+    what a handler has put into that cannot be contradicted here."""
+    fields = {name: value for name, value in known.items() if name not in OF_RUN}
+    fields |= {name: payload[name] for name in OF_RUN if name in payload}
+    return {**fields, "metadata": metadata} if "metadata" in fields else fields
+
+
+def _marked(config: Mapping[str, Any], cron_id: str) -> dict[str, Any]:
+    """A `config` with the cron's id."""
+    return {**config, "configurable": {**(config.get("configurable") or {}), "cron_id": cron_id}}
+
+
+def _without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
 
 
 def _end_time(text: str | None) -> int | None:

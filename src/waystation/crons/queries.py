@@ -6,19 +6,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from waystation.auth.access import Access
 from waystation.encoding import encode
 from waystation.errors import NotFound
 from waystation.storage.containment import contains
-from waystation.storage.tables import crons
+from waystation.storage.tables import assistants, crons, threads
 
 __all__ = [
     "Filters",
     "count",
     "create",
     "due",
+    "find_due",
     "get",
     "lock",
     "move_on",
@@ -27,6 +41,7 @@ __all__ = [
     "search",
     "take",
     "update_columns",
+    "workspace_of",
 ]
 
 S = TypeVar("S", bound=Select[Any])
@@ -61,17 +76,16 @@ _DELETE = delete(crons).where(crons.c.cron_id == bindparam("of_cron"))
 _going = (crons.c.enabled, crons.c.next_run_date.is_not(None))
 
 _DUE = (
-    select(crons.c.cron_id, crons.c.thread_id, crons.c.user_id, crons.c.next_run_date)
+    select(crons.c.cron_id, crons.c.next_run_date)
     .where(*_going, crons.c.next_run_date <= bindparam("now"))
     .order_by(crons.c.next_run_date, crons.c.cron_id)
     .limit(bindparam("limit"))
 )
 _NEXT_DUE_AT = select(func.min(crons.c.next_run_date)).where(*_going)
-_TAKE = (
-    select(crons)
-    .where(crons.c.cron_id == bindparam("cron_id"), *_going, crons.c.next_run_date == bindparam("slot"))
-    .with_for_update(key_share=True, skip_locked=True)
-)
+_FIND_DUE = _FIND.where(*_going, crons.c.next_run_date == bindparam("slot"))
+_TAKE = _FIND_DUE.with_for_update(key_share=True, skip_locked=True)
+_WORKSPACE_OF_THREAD = select(threads.c.workspace).where(threads.c.thread_id == bindparam("thread_id"))
+_WORKSPACE_OF_ASSISTANT = select(assistants.c.workspace).where(assistants.c.assistant_id == bindparam("assistant_id"))
 _MOVE_ON = (
     update(crons)
     .where(crons.c.cron_id == bindparam("of_cron"), crons.c.next_run_date == bindparam("slot"))
@@ -82,6 +96,15 @@ _MOVE_ON = (
 def create(conn: Connection, row: Mapping[str, Any]) -> None:
     """Store a new cron."""
     conn.execute(insert(crons), dict(row))
+
+
+def workspace_of(conn: Connection, row: Mapping[str, Any]) -> str | None:
+    """Where a new cron belongs: to its thread, else to its assistant. None when that is one of the server's, and no matter."""
+    if row["thread_id"] is not None:
+        found = conn.execute(_WORKSPACE_OF_THREAD, {"thread_id": row["thread_id"]}).scalar()
+    else:
+        found = conn.execute(_WORKSPACE_OF_ASSISTANT, {"assistant_id": row["assistant_id"]}).scalar()
+    return found
 
 
 def get(conn: Connection, cron_id: str, access: Access) -> dict[str, Any]:
@@ -108,18 +131,18 @@ def remove(conn: Connection, cron_id: str, access: Access) -> None:
 def search(
     conn: Connection, filters: Filters, sort_by: str, sort_order: str, limit: int, offset: int, access: Access
 ) -> list[dict[str, Any]]:
-    """At most ``limit + 1`` rows. Crons without a value in the column stand last."""
+    """At most ``limit + 1`` rows, none of a thread that the caller cannot see. Crons without a value in the column stand last."""
     column = crons.c[sort_by]
     order: list[ColumnElement[Any]] = [column.is_(None)]
     order += [key.asc() if sort_order == "asc" else key.desc() for key in (column, crons.c.cron_id)]
     statement = filters.narrow(select(crons)).order_by(*order).limit(limit + 1).offset(offset)
-    return [row._asdict() for row in conn.execute(access.limit(statement, crons.c.metadata))]
+    return [row._asdict() for row in conn.execute(_limited(statement, access))]
 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:
-    """How many crons match."""
+    """How many crons `search` finds."""
     statement = filters.narrow(select(func.count()).select_from(crons))
-    found: int = conn.execute(access.limit(statement, crons.c.metadata)).scalar_one()
+    found: int = conn.execute(_limited(statement, access)).scalar_one()
     return found
 
 
@@ -127,7 +150,7 @@ def count(conn: Connection, filters: Filters, access: Access) -> int:
 
 
 def due(conn: Connection, now: int, limit: int) -> list[Row[*tuple[Any, ...]]]:
-    """Id, thread, owner and slot of at most `limit` crons that are to fire, the longest due first."""
+    """Id and slot of at most `limit` crons that are to fire, the longest due first."""
     return list(conn.execute(_DUE, {"now": now, "limit": limit}))
 
 
@@ -137,8 +160,14 @@ def next_due_at(conn: Connection) -> int | None:
     return found
 
 
+def find_due(conn: Connection, cron_id: str, slot: int) -> dict[str, Any] | None:
+    """The cron, if nobody has fired it or taken the slot from it since it was `due`."""
+    row = conn.execute(_FIND_DUE, {"cron_id": cron_id, "slot": slot}).first()
+    return None if row is None else row._asdict()
+
+
 def take(conn: Connection, cron_id: str, slot: int) -> dict[str, Any] | None:
-    """The cron, if nobody has fired or changed it since it was `due`, and nobody is just doing so."""
+    """`find_due`, locked until the transaction ends; None also when somebody else is just firing or changing it."""
     row = conn.execute(_TAKE, {"cron_id": cron_id, "slot": slot}).first()
     return None if row is None else row._asdict()
 
@@ -146,6 +175,15 @@ def take(conn: Connection, cron_id: str, slot: int) -> dict[str, Any] | None:
 def move_on(conn: Connection, cron_id: str, slot: int, following: int | None) -> None:
     """Let `following` be the next slot, if `slot` still is."""
     conn.execute(_MOVE_ON, {"of_cron": cron_id, "slot": slot, "following": following})
+
+
+def _limited(statement: Select[Any], access: Access) -> Select[Any]:
+    statement = access.limit(statement, crons.c.metadata)
+    if access.limits(threads.c.metadata) is None:
+        return statement
+    its_thread = select(threads.c.thread_id).where(threads.c.thread_id == crons.c.thread_id).correlate(crons)
+    visible = exists(access.limit(its_thread, threads.c.metadata).subquery())
+    return statement.where(or_(crons.c.thread_id.is_(None), visible))
 
 
 def _one(conn: Connection, statement: Select[Any], cron_id: str, access: Access) -> dict[str, Any]:

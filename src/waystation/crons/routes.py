@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -12,14 +13,15 @@ from uuid_utils import uuid7
 
 from waystation.assistants import assistant_id_for_graph, resolve
 from waystation.auth.access import Access
+from waystation.auth.owner import kept
 from waystation.crons import queries
-from waystation.crons.content import changed, new_row
+from waystation.crons.content import Change, change_of, changed, new_row
 from waystation.crons.models import CronCount, CronCreate, CronPatch, CronSearch, ThreadCronCreate
+from waystation.crons.permission import change_allowed, creation_allowed, search_allowed
 from waystation.crons.wire import FIELDS, SCHEMA, cron_to_wire
 from waystation.errors import NotFound
-from waystation.http.authorization import access_of
+from waystation.http.authorization import allowed, caller_of
 from waystation.http.bodies import read_body, require_uuid
-from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.responses import empty, json_response, pagination_headers
 from waystation.http.router import Router
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["router"]
 
 router = Router(tags=["Crons"])
-
-OWNER_PREFIX = "langgraph_auth_"
-"""Of the configurables by which a graph knows its user. Other headers belong to the request that made the cron."""
 
 
 @router.post("/runs/crons", **operation("Create a cron whose every run has a thread of its own", CronCreate, SCHEMA))
@@ -51,19 +50,18 @@ async def create_thread_cron(request: Request, thread_id: str) -> Response:
 
 
 async def _create(request: Request, body: CronCreate | ThreadCronCreate, thread_id: str | None) -> Response:
-    server, access = _server(request), access_of(request)
-    cron_id, now = str(uuid7()), now_us()
-    configurable = server_configurable(request)
+    server, caller = _server(request), caller_of(request)
     server.webhooks.check(body.webhook)
     row = new_row(
         body,
-        cron_id=cron_id,
+        cron_id=str(uuid7()),
         assistant_id=_assistant_id(server, body.assistant_id),
         thread_id=thread_id,
-        user_id=access.user_id,
-        owner={name: value for name, value in configurable.items() if name.startswith(OWNER_PREFIX)},
-        now=now,
+        user_id=caller.access.user_id,
+        owner=kept(caller),
+        now=now_us(),
     )
+    access, row = await creation_allowed(request, row)
     await server.db.write(_store, row, access)
     server.scheduler.wake()
     return json_response(cron_to_wire(row))
@@ -72,14 +70,15 @@ async def _create(request: Request, body: CronCreate | ThreadCronCreate, thread_
 @router.post("/runs/crons/search", **operation("Search crons", CronSearch, {"type": "array", "items": SCHEMA}))
 async def search_crons(request: Request) -> Response:
     body = await read_body(request, CronSearch)
+    access, filters = await search_allowed(request, _filters(body), body.limit, body.offset)
     rows = await _server(request).db.read(
         queries.search,
-        _filters(body),
+        filters,
         body.sort_by or "created_at",
         body.sort_order or "desc",
         body.limit,
         body.offset,
-        access_of(request),
+        access,
     )
     found = [cron_to_wire(row, body.select or FIELDS) for row in rows[: body.limit]]
     return json_response(found, headers=pagination_headers(body.offset, body.limit, len(rows)))
@@ -88,13 +87,15 @@ async def search_crons(request: Request) -> Response:
 @router.post("/runs/crons/count", **operation("Count crons", CronCount, {"type": "integer"}))
 async def count_crons(request: Request) -> Response:
     body = await read_body(request, CronCount)
-    return json_response(await _server(request).db.read(queries.count, _filters(body), access_of(request)))
+    access, filters = await search_allowed(request, _filters(body), 0, 0)
+    return json_response(await _server(request).db.read(queries.count, filters, access))
 
 
 @router.get("/runs/crons/{cron_id}", **operation("Get a cron", answer=SCHEMA))
 async def get_cron(request: Request, cron_id: str) -> Response:
     cron_id = require_uuid(cron_id, "cron_id")
-    return json_response(cron_to_wire(await _server(request).db.read(queries.get, cron_id, access_of(request))))
+    access = await allowed(request, "crons", "read", {"cron_id": cron_id})
+    return json_response(cron_to_wire(await _server(request).db.read(queries.get, cron_id, access)))
 
 
 @router.patch("/runs/crons/{cron_id}", **operation("Change a cron", CronPatch, SCHEMA))
@@ -103,14 +104,17 @@ async def patch_cron(request: Request, cron_id: str) -> Response:
     cron_id = require_uuid(cron_id, "cron_id")
     body = await read_body(request, CronPatch)
     server.webhooks.check(body.webhook)
-    row = await server.db.write(_patch, cron_id, body, now_us(), access_of(request))
+    access, change = await change_allowed(request, cron_id, change_of(body))
+    row = await server.db.write(_patch, cron_id, change, now_us(), access)
     server.scheduler.wake()
     return json_response(cron_to_wire(row))
 
 
 @router.delete("/runs/crons/{cron_id}", **operation("Delete a cron", status=204))
 async def delete_cron(request: Request, cron_id: str) -> Response:
-    await _server(request).db.write(queries.remove, require_uuid(cron_id, "cron_id"), access_of(request))
+    cron_id = require_uuid(cron_id, "cron_id")
+    access = await allowed(request, "crons", "delete", {"cron_id": cron_id})
+    await _server(request).db.write(queries.remove, cron_id, access)
     return empty()
 
 
@@ -130,16 +134,20 @@ def _assistant_id(server: Server, text: str) -> str:
 
 
 def _store(conn: Connection, row: dict[str, Any], access: Access) -> None:
-    """Raises NotFound for an assistant or a thread that the caller cannot see."""
+    """Raises NotFound for an assistant or a thread that the caller cannot see, or that are of two workspaces: the cron fires
+    in one."""
     resolve(conn, access, row["assistant_id"])
     if row["thread_id"] is not None:
         require_thread(conn, row["thread_id"], access)
-    queries.create(conn, row)
+    workspace = queries.workspace_of(conn, row) or access.home
+    if workspace != access.workspace:
+        resolve(conn, replace(access, workspace=workspace), row["assistant_id"])
+    queries.create(conn, {**row, "workspace": workspace})
 
 
-def _patch(conn: Connection, cron_id: str, body: CronPatch, now: int, access: Access) -> dict[str, Any]:
+def _patch(conn: Connection, cron_id: str, change: Change, now: int, access: Access) -> dict[str, Any]:
     row = queries.lock(conn, cron_id, access)
-    changes = changed(row, body, now)
+    changes = changed(row, change, now)
     queries.update_columns(conn, cron_id, changes)
     return {**row, **changes}
 

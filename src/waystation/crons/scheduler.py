@@ -10,22 +10,28 @@ Of the slots that went by while no scheduler ran, a cron fires one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Connection, Row
+from starlette.exceptions import HTTPException
 
-from waystation.auth.access import Access
+from waystation.auth.owner import restored
 from waystation.crons import queries
 from waystation.crons.content import next_run_date, order_of
 from waystation.errors import Unavailable, WaystationError
+from waystation.runs.creation import runs_allowed
 from waystation.runs.engine import Engine
 from waystation.runs.order import Order
 from waystation.storage.database import Database
 from waystation.threads.ttl import Ttl
 from waystation.timestamps import MICROSECONDS, now_us
 from waystation.wakeful import WakefulLoop
+
+if TYPE_CHECKING:
+    from waystation.auth.handlers import Handlers
 
 __all__ = ["Scheduler"]
 
@@ -51,11 +57,22 @@ class Scheduler:
     """Fires the crons of a database. For one event loop."""
 
     def __init__(
-        self, db: Database, engine: Engine, interval_s: float, default_ttl: Ttl | None, *, send_webhooks: bool = True
+        self,
+        db: Database,
+        engine: Engine,
+        graphs: Container[str],
+        handlers: Handlers | None,
+        interval_s: float,
+        default_ttl: Ttl | None,
+        *,
+        send_webhooks: bool = True,
     ) -> None:
-        """`default_ttl` is for the threads that runs make; without `send_webhooks` runs have none."""
+        """`handlers` are asked about each run, as if the cron's owner created it; `default_ttl` is for the threads that runs
+        make; without `send_webhooks` runs have none."""
         self._db = db
         self._engine = engine
+        self._graphs = graphs
+        self._handlers = handlers
         self._interval_s = interval_s
         self._default_ttl = default_ttl
         self._send_webhooks = send_webhooks
@@ -96,29 +113,38 @@ class Scheduler:
     async def _fire(self, due: Due) -> bool:
         """Fire one cron; False when another scheduler is about to. One that fails has lost its slot: the others go on."""
         try:
-            draw = partial(_draw, due=due, default_ttl=self._default_ttl, send_webhook=self._send_webhooks)
-            return await self._engine.create_drawn(Access(due.user_id), due.thread_id, draw) is not None
+            row = await self._db.lookup(queries.find_due, due.cron_id, due.next_run_date)
+            return row is not None and await self._fire_as_owner(row)
         except Unavailable:  # Overloaded is one
             raise
         except WaystationError as error:
             log.warning("a cron could not fire", cron_id=due.cron_id, error=error.message)
+        except HTTPException as error:
+            log.warning("a cron's owner may not create its run", cron_id=due.cron_id, error=error.detail)
         except Exception:  # of one cron, and not a reason to keep the others waiting
             log.exception("a cron could not fire", cron_id=due.cron_id)
         await self._db.write(_pass_over, due)
         return True
 
+    async def _fire_as_owner(self, row: Mapping[str, Any]) -> bool:
+        """`_fire` a cron whose row was read a moment ago: handlers may take their time, and nothing is locked meanwhile."""
+        owner = restored(row["owner"], row["user_id"], row["workspace"], self._handlers)
+        order = order_of(row, self._default_ttl, send_webhook=self._send_webhooks)
+        access, [order] = await runs_allowed(owner, self._db, self._graphs, [order])
+        draw = partial(_draw, row=row, order=order)
+        return await self._engine.create_drawn(access, row["thread_id"], draw) is not None
 
-def _draw(conn: Connection, due: Due, default_ttl: Ttl | None, send_webhook: bool) -> Order | None:
-    """Take a cron that is due: its run's order, and the cron is at its next slot. None when it is not due any more, or its end
-    has come."""
+
+def _draw(conn: Connection, row: Mapping[str, Any], order: Order) -> Order | None:
+    """Take the cron, and have it go on to its next slot. Returns `order`, its run; None when the cron is not any more what `row`
+    says, so that this may not be its run, or its end has come."""
     now = now_us()
-    row = queries.take(conn, due.cron_id, due.next_run_date)
-    if row is None:
+    if queries.take(conn, row["cron_id"], row["next_run_date"]) != row:
         return None
-    queries.move_on(conn, due.cron_id, due.next_run_date, next_run_date(row, now))
+    queries.move_on(conn, row["cron_id"], row["next_run_date"], next_run_date(row, now))
     if row["end_time"] is not None and now > row["end_time"] + GRACE_S * MICROSECONDS:
         return None
-    return order_of(row, default_ttl, send_webhook=send_webhook)
+    return order
 
 
 def _pass_over(conn: Connection, due: Due) -> None:

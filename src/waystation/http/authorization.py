@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from starlette.requests import Request
 
@@ -12,9 +11,6 @@ from waystation.auth.access import Access, Resource
 from waystation.auth.caller import CALLER, INTERNAL, Caller
 
 __all__ = ["access_of", "allowed", "asks_about", "caller_of", "metadata_of"]
-
-UUIDS = frozenset({"thread_id", "assistant_id", "run_id", "cron_id"})
-"""What handlers get as UUIDs rather than as text, as the SDK's types have it."""
 
 
 def caller_of(request: Request) -> Caller:
@@ -42,20 +38,8 @@ def asks_about(request: Request, resource: Resource, action: str) -> bool:
 async def allowed(
     request: Request, resource: Resource, action: str, value: dict[str, Any], also: Access | None = None
 ) -> Access:
-    """The caller's access, or `also` if other events have been allowed already, limited by what the project's handler says
-    about the event. The handler may change `value`; ids in it that are UUIDs reach it as such.
-
-    Raises Starlette's HTTPException for a refusal, HandlerFailed for a handler that fails."""
-    caller = caller_of(request)
-    access = caller.access if also is None else also
-    handlers = caller.handlers
-    if handlers is None:
-        return access
-    for name in UUIDS & value.keys():
-        if isinstance(text := value[name], str):
-            value[name] = UUID(text)
-    found = await handlers.ask(caller.user, caller.access.permissions, resource, action, value)
-    return access.narrowed(resource, found)
+    """`Caller.allowed` of the request's caller."""
+    return await caller_of(request).allowed(resource, action, value, also)
 
 
 def metadata_of(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -191,9 +191,10 @@ crons = Table(
     Column("owner", Json, nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("updated_at", BigInteger, nullable=False),
+    Column("workspace", Text, nullable=False, server_default="default"),
     Index("ix_crons_next_run_date", "next_run_date", sqlite_where=TO_FIRE, postgresql_where=TO_FIRE),
 )
-"""`owner` is what graphs get to know of the user whose cron it is; no client sees it."""
+"""`owner` is the user whose cron it is (`waystation.auth.owner`); no client sees it."""
 
 webhook_deliveries = Table(
     "webhook_deliveries",

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from waystation.auth.access import Access
-from waystation.http.authorization import access_of
+from waystation.http.authorization import allowed
 from waystation.http.bodies import require_uuid
 from waystation.http.openapi import operation
 from waystation.http.responses import json_response
@@ -29,7 +29,8 @@ router = Router(tags=["Webhooks"])
 )
 async def list_deliveries(request: Request, thread_id: str, run_id: str) -> Response:
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
-    rows = await request.app.state.server.db.read(_deliveries, thread_id, run_id, access_of(request))
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id, "run_id": run_id})
+    rows = await request.app.state.server.db.read(_deliveries, thread_id, run_id, access)
     return json_response([delivery_to_wire(row._asdict()) for row in rows])
 
 

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("owner", Json, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("workspace", sa.Text(), nullable=False, server_default="default"),
         sa.ForeignKeyConstraint(
             ["assistant_id"],
             ["assistants.assistant_id"],
