@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 
-__all__ = ["CASES", "NEW_ID", "Case", "World", "filled", "make_world"]
+__all__ = ["CASES", "NEVER", "NEW_ID", "Case", "World", "filled", "make_world"]
 
 NEW_ID = "$new_id"
 
