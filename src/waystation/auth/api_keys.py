@@ -1,12 +1,14 @@
 """Authentication by API key: ``X-Api-Key``, or ``Authorization: Bearer``.
 
 A key that was found valid is trusted for half a second without asking the database again. That is how a revocation reaches
-every process within a second, without any signal that could get lost.
+every process within a second, without any signal that could get lost. What is streamed to its caller then ends within another
+(`waystation.auth.revocation`).
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,6 +21,7 @@ from waystation.auth.access import Access
 from waystation.auth.caller import Caller, Documentation, PathParameters
 from waystation.auth.expiring import Expiring
 from waystation.auth.key_queries import StoredKey
+from waystation.auth.revocation import Revocations
 from waystation.auth.user import User
 from waystation.storage.database import Database
 from waystation.timestamps import MICROSECONDS, now_us
@@ -50,6 +53,7 @@ class ApiKeys:
         self.path_parameters: PathParameters = lambda _path: {}
         self._db = db
         self._known: Expiring[tuple[StoredKey, Caller]] = Expiring(TRUSTED_S, KEPT)
+        self._revocations = Revocations(db)
         self._noted: Expiring[bool] = Expiring(NOTED_S, KEPT)
 
     async def caller(self, scope: Scope, receive: Receive) -> Caller:
@@ -64,7 +68,7 @@ class ApiKeys:
             stored = await self._db.lookup(key_queries.find, key_id)
             if stored is None or stored.revoked_at is not None:
                 raise _refused("The API key is not valid.")
-            found = stored, _caller(stored)
+            found = stored, self._caller(stored)
         stored, caller = found
         if not keys.matches(text, stored.digest):
             raise _refused("The API key is not valid.")
@@ -72,6 +76,18 @@ class ApiKeys:
             self._known.put(key_id, found)
         self._note_use(key_id)
         return caller
+
+    def _caller(self, key: StoredKey) -> Caller:
+        fields: dict[str, Any] = {
+            "identity": key.key_id if key.user_id is None else key.user_id,
+            "display_name": key.user_id or f"service of {key.workspace}",
+            "is_authenticated": True,
+            "permissions": [],
+            "workspace": key.workspace,
+        }
+        user = User(fields)
+        until_refused = partial(self._revocations.wait, key.key_id)
+        return Caller(Access(key.user_id, (), key.workspace), user, user, until_refused=until_refused)
 
     def _note_use(self, key_id: str) -> None:
         """Have the use of the key recorded some time soon: the request does not wait for that."""
@@ -91,18 +107,6 @@ def _given(headers: Headers) -> str | None:
 
 def _refused(why: str) -> HTTPException:
     return HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
-
-
-def _caller(key: StoredKey) -> Caller:
-    fields: dict[str, Any] = {
-        "identity": key.key_id if key.user_id is None else key.user_id,
-        "display_name": key.user_id or f"service of {key.workspace}",
-        "is_authenticated": True,
-        "permissions": [],
-        "workspace": key.workspace,
-    }
-    user = User(fields)
-    return Caller(Access(key.user_id, (), key.workspace), user, user)
 
 
 def _warn(noted: Future[None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -38,6 +38,8 @@ class Caller:
     """Those to ask; None where there are none."""
     is_studio: bool = False
     """Whether `user` is the SDK's StudioUser."""
+    until_refused: Callable[[], Awaitable[None]] | None = None
+    """Returns when the caller is no longer let in, for what takes long; None where that cannot happen."""
 
     async def allowed(
         self, resource: Resource, action: str, value: dict[str, Any], also: Access | None = None

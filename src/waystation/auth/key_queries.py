@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from waystation.auth.keys import KeyOwner, NewKey
 from waystation.storage.tables import api_keys
 
-__all__ = ["StoredKey", "create", "find", "list_keys", "revoke", "touch"]
+__all__ = ["StoredKey", "create", "find", "list_keys", "revoke", "touch", "valid"]
 
 
 class StoredKey(NamedTuple):
@@ -27,6 +27,7 @@ class StoredKey(NamedTuple):
 
 _k = api_keys.c
 _FIND = select(*_k).where(_k.key_id == bindparam("id_of_key"))
+_VALID = select(_k.key_id).where(_k.key_id.in_(bindparam("ids", expanding=True)), _k.revoked_at.is_(None))
 _LIST = select(*_k).order_by(_k.created_at, _k.key_id)
 _REVOKE = (
     update(api_keys)
@@ -50,6 +51,11 @@ def find(conn: Connection, key_id: str) -> StoredKey | None:
     """The key with this id, whether it is revoked or not."""
     row = conn.execute(_FIND, {"id_of_key": key_id}).first()
     return None if row is None else StoredKey._make(row)
+
+
+def valid(conn: Connection, key_ids: Sequence[str]) -> set[str]:
+    """Those of the keys that there are and that are not revoked."""
+    return set(conn.execute(_VALID, {"ids": list(key_ids)}).scalars())
 
 
 def list_keys(conn: Connection, workspace: str | None = None) -> Sequence[StoredKey]:
