@@ -13,6 +13,7 @@ import pytest
 
 from tests.auth.test_api_keys import by, keyed, make_key
 from tests.conftest import project_config
+from tests.databases import DIALECT
 from tests.driver import eventually
 from tests.live import LiveServer, listening
 from waystation.app import create_app
@@ -112,6 +113,22 @@ async def test_run_that_ends_with_its_client_ends_with_its_key(server: LiveServe
             return bool(shown["status"] == "interrupted")
 
         await eventually(interrupted, "the run being cancelled")
+
+
+@pytest.mark.skipif(DIALECT == "sqlite", reason="a data directory belongs to one server")
+async def test_streams_end_whichever_server_they_come_from(
+    server: LiveServer, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    key = key_of(server)
+    thread, run = await start(http, key)
+    config = project_config(tmp_path, api_keys=True, heartbeat_s=0.1)
+    with listening(create_app(config)) as second:
+        async with httpx.AsyncClient(base_url=second.url, timeout=PATIENCE_S, verify=False) as of_second:
+            path = f"/threads/{thread}/runs/{run}/stream"
+            async with reading(http, key, path) as one, reading(of_second, key, path) as other:
+                revoke(second, key)
+                for lines in (one, other):
+                    assert "401" in (await asyncio.wait_for(_read(lines), PATIENCE_S))[-1]
 
 
 async def test_nobody_looks_when_nobody_waits(tmp_path: Path) -> None:
