@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from tests.auth.test_user_in_graphs import graphs
 from tests.conftest import connected, served
 from tests.crons.conftest import backdate
 from tests.driver import eventually
-from waystation.crons import queries
+from waystation.crons import queries, scheduler
 
 ANN, BOB = {"X-User": "ann", "X-Permissions": "read write"}, {"X-User": "bob"}
 NEVER = "0 0 1 1 *"
@@ -132,9 +133,13 @@ async def test_handlers_are_asked_when_a_cron_fires(tmp_path: Path) -> None:
         assert value["kwargs"]["input"] == {"x": "a"}
 
 
-@pytest.mark.parametrize("answer", [False, {"nobody": "has"}, RuntimeError("broken")], ids=str)
-async def test_owner_who_may_no_longer_run_loses_the_slot(tmp_path: Path, answer: Any) -> None:
+@pytest.mark.parametrize("answer", [False, {"nobody": "has"}, RuntimeError("broken"), "never"], ids=str)
+async def test_owner_who_may_no_longer_run_loses_the_slot(
+    tmp_path: Path, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     auth, refused = by_header(), set[str]()
+    if answer == "never":
+        monkeypatch.setattr(scheduler, "ANSWER_S", 0.3)
 
     @auth.on.threads.create_run
     async def decide(ctx: Context, value: Any) -> Any:
@@ -142,6 +147,8 @@ async def test_owner_who_may_no_longer_run_loses_the_slot(tmp_path: Path, answer
             return None
         if isinstance(answer, Exception):
             raise answer
+        if answer == "never":
+            await asyncio.sleep(600)
         return answer
 
     async with guarded(tmp_path, auth) as (app, http):

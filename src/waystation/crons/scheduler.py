@@ -50,6 +50,9 @@ GRACE_S = 60
 """How late a slot before the end of its cron may fire after the end: schedulers are late by moments. Later than this it was
 missed."""
 
+ANSWER_S = 30
+"""How long the project's handlers may take for one cron; the others wait for it."""
+
 Due = Row[*tuple[Any, ...]]
 
 
@@ -130,7 +133,8 @@ class Scheduler:
         """`_fire` a cron whose row was read a moment ago: handlers may take their time, and nothing is locked meanwhile."""
         owner = restored(row["owner"], row["user_id"], row["workspace"], self._handlers)
         order = order_of(row, self._default_ttl, send_webhook=self._send_webhooks)
-        access, [order] = await runs_allowed(owner, self._db, self._graphs, [order])
+        async with asyncio.timeout(ANSWER_S):
+            access, [order] = await runs_allowed(owner, self._db, self._graphs, [order])
         draw = partial(_draw, row=row, order=order)
         return await self._engine.create_drawn(access, row["thread_id"], draw) is not None
 
