@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from waystation.errors import ConfigError
 from waystation.storage.data_dir import DATABASE_FILE, is_in_use, lock_data_dir
 from waystation.storage.schema import require_current, upgrade
 
@@ -19,8 +20,15 @@ def open_beside(config: Config) -> tuple[Database, IO[str] | None]:
     the directory's lock comes along.
 
     Raises ConfigError when the database cannot be used, or the server beside it is of another version."""
-    if config.database_uri is not None or not is_in_use(config.data_dir):
+    if config.database_uri is not None:
         return open_database(config)
+    if not is_in_use(config.data_dir):
+        try:
+            return open_database(config)
+        except ConfigError:
+            if not is_in_use(config.data_dir):
+                raise
+            # A server has begun in this very moment.
     from waystation.storage.sqlite import SqliteDatabase
 
     beside = SqliteDatabase(config.data_dir / DATABASE_FILE)
