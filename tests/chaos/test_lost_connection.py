@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,10 @@ async def database(tmp_path: Path) -> AsyncIterator[PostgresDatabase]:
     await database.close()
 
 
-def look(conn: Connection) -> None:
+def look(conn: Connection) -> Callable[[], None]:
     """A guard that lets everybody write, and waits for the server to say so."""
     assert conn.execute(text("SELECT 1")).scalar() == 1
+    return lambda: None
 
 
 def cut_off(uri: str) -> None:
@@ -61,8 +62,9 @@ async def test_a_put_is_tried_again(database: PostgresDatabase, tmp_path: Path) 
 
 
 async def test_nothing_is_written_after_a_put_that_failed_for_good(database: PostgresDatabase) -> None:
-    def refuse(conn: Connection) -> None:
+    def refuse(conn: Connection) -> Callable[[], None]:
         conn.execute(text("SELECT 1 / 0"))
+        return lambda: None
 
     run = Saver(database).for_run(refuse)
     await run.aput(CONFIG, empty_checkpoint(), {"step": 0}, {})

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from waystation.auth.access import Access
+from waystation.storage.driver import Asked
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import runs, threads
 from waystation.timestamps import MICROSECONDS
@@ -31,6 +32,9 @@ from waystation.timestamps import MICROSECONDS
 __all__ = [
     "WIRE_COLUMNS",
     "active_runs",
+    "ask_active",
+    "ask_held",
+    "ask_thread",
     "cancelled_of",
     "claim",
     "delete_run",
@@ -38,7 +42,6 @@ __all__ = [
     "expired",
     "find_run",
     "find_thread",
-    "held_run",
     "insert_run",
     "insert_thread",
     "list_runs",
@@ -144,8 +147,13 @@ def find_thread(
     conn: Connection, thread_id: str, access: Access, *, lock: bool = False
 ) -> Row[*tuple[Any, ...]] | None:
     """What creating and settling runs needs of a thread, or None. With `lock`, `lock_thread` as well."""
+    return ask_thread(conn, thread_id, access, lock=lock).first()
+
+
+def ask_thread(conn: Connection, thread_id: str, access: Access, *, lock: bool = False) -> Asked:
+    """`find_thread`, whose row is fetched later."""
     statement = _LOCKED_THREAD if lock else _THREAD
-    return statement.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
+    return statement.within(access, threads.c.metadata).ask(conn, {"thread_id": thread_id})
 
 
 def lock_thread(conn: Connection, thread_id: str) -> None:
@@ -155,9 +163,14 @@ def lock_thread(conn: Connection, thread_id: str) -> None:
         _LOCK_THREAD.run(conn, {"thread_id": thread_id})
 
 
-def active_runs(conn: Connection, thread_id: str) -> list[Row[*tuple[Any, ...]]]:
+def active_runs(conn: Connection, thread_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
     """The thread's runs that are not settled, in the order they will run."""
     return _ACTIVE.rows(conn, {"thread_id": thread_id})
+
+
+def ask_active(conn: Connection, thread_id: str) -> Asked:
+    """`active_runs`, fetched later."""
+    return _ACTIVE.ask(conn, {"thread_id": thread_id})
 
 
 def set_run(conn: Connection, of_run: str, **values: Any) -> None:
@@ -223,9 +236,9 @@ def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Acces
     ).first()
 
 
-def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]] | None:
+def ask_held(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Asked:
     """The run, if `worker_id` still holds it in this attempt. Nobody takes it over before the transaction ends."""
-    return _HELD.first(conn, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt})
+    return _HELD.ask(conn, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt})
 
 
 _HELD = Prepared(

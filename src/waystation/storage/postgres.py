@@ -343,9 +343,7 @@ class PostgresDatabase(ThreadedDatabase):
         wire.send(b"BEGIN")
         wire.send(ALONE)
         own_id = wire.send(OWN_ID)
-        wire.eager = True
         call.result = call.run(connection)
-        wire.eager = False
         self._finish(wire, own_id, status, keep=True)
 
     def _was_committed(self, status: _Progress) -> bool:

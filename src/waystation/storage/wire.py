@@ -31,6 +31,7 @@ PREPARED = 1_000
 
 _TEXT, _BINARY = 0, 1
 
+
 def wire_of(conn: Connection) -> Wire:
     """The wire of a connection to PostgreSQL."""
     wire: Wire = conn.info[WIRE]
@@ -75,8 +76,6 @@ class Wire:
         from psycopg import errors, pq
         from psycopg.adapt import Transformer
 
-        self.eager = False
-        """Wait for every statement, so that an error is raised by the call that caused it."""
         self._errors = errors
         self._status = pq.ExecStatus
         self._pgconn = raw.pgconn
@@ -109,8 +108,6 @@ class Wire:
             pgconn.send_query_prepared(name, parameters, formats, _BINARY)
         answer = Answer(self)
         self._pending.append(answer)
-        if self.eager:
-            self.wait_for(answer)
         return answer
 
     def wait_for(self, answer: Answer) -> None:
@@ -151,7 +148,6 @@ class Wire:
 
     def roll_back(self) -> bool:
         """Forget what is on its way and end the transaction; whether the connection can still be used."""
-        self.eager = False
         with suppress(Exception):  # it has been raised already, or nobody wants to know
             self.settle()
         try:
