@@ -215,25 +215,19 @@ def delete_thread(conn: Connection, thread_id: str) -> None:
     _DELETE_THREAD.run(conn, {"thread_id": thread_id})
 
 
-_RUN_OF_THREAD = (
+_SELECT_RUN = (
     select(runs)
     .join(threads, threads.c.thread_id == runs.c.thread_id)
-    .where(runs.c.run_id == bindparam("run_id"), runs.c.thread_id == bindparam("thread_id"), _visible)
+    .where(runs.c.run_id == bindparam("run_id"), _visible)
 )
+_RUN = Prepared(_SELECT_RUN)
+_RUN_OF_THREAD = Prepared(_SELECT_RUN.where(runs.c.thread_id == bindparam("thread_id")))
 
 
 def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
     """A run of a thread (or, with None, of whichever thread); None when there is none that the caller may see."""
-    if thread_id is None:
-        statement = (
-            select(runs)
-            .join(threads, threads.c.thread_id == runs.c.thread_id)
-            .where(runs.c.run_id == bindparam("run_id"), _visible)
-        )
-        return conn.execute(access.limit(statement, threads.c.metadata), {"run_id": run_id}).first()
-    return conn.execute(
-        access.limit(_RUN_OF_THREAD, threads.c.metadata), {"run_id": run_id, "thread_id": thread_id}
-    ).first()
+    statement = _RUN if thread_id is None else _RUN_OF_THREAD
+    return statement.within(access, threads.c.metadata).first(conn, {"run_id": run_id, "thread_id": thread_id})
 
 
 def ask_held(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Asked:
@@ -328,16 +322,16 @@ def _next_due(earlier: Any, other: Any) -> Select[Any]:
     )
 
 
-_DUE = (
+_DUE = Prepared(
     _next_due(runs.alias("earlier"), runs.alias("other"))
     .join(threads, threads.c.thread_id == runs.c.thread_id)
     .with_for_update(key_share=True, skip_locked=True, of=(threads, runs))
 )
 _other_held = runs.alias("other_held")
-_CLAIM = (
+_CLAIM = Prepared(
     update(runs)
     .where(
-        runs.c.run_id.in_(bindparam("run_ids", expanding=True)),
+        runs.c.run_id == bindparam("of_id"),
         runs.c.status == "pending",
         ~exists().where(
             _other_held.c.thread_id == runs.c.thread_id,
@@ -362,11 +356,10 @@ def claim(conn: Connection, worker_id: str, limit: int, now: int, until: int) ->
 
     The rows are locked first. Only a second statement sees what other workers did before they gave the locks back.
     """
-    run_ids = list(conn.execute(_DUE, {"limit": limit, "now": now}).scalars())
-    if not run_ids:
-        return []
-    rows = conn.execute(_CLAIM, {"run_ids": run_ids, "by_worker": worker_id, "now": now, "until": until}).all()
-    return sorted(rows, key=lambda row: (row.created_at, row.run_id))
+    due = _DUE.rows(conn, {"limit": limit, "now": now})
+    by = {"by_worker": worker_id, "now": now, "until": until}
+    asked = [_CLAIM.ask(conn, {"of_id": row.run_id, **by}) for row in due]
+    return [row for each in asked for row in each.rows()]
 
 
 _NEXT_DUE_AT = select(func.min(runs.c.created_at)).where(

@@ -122,7 +122,9 @@ class Wire:
 
     def settle(self) -> None:
         """Wait until everything sent has been answered. Raises the first error; afterwards the wire can be used again."""
-        if self._pending:
+        if (
+            self._pending or self._error is not None
+        ):  # without a synchronization point the server goes on ignoring everything
             self._synchronize()
             while self._pending:
                 self._receive()
