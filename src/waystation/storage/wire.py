@@ -81,6 +81,8 @@ class Wire:
         self._pgconn = raw.pgconn
         self._loaders = Transformer(raw)
         self._encoding = raw.info.encoding
+        self._encodes = "utf-8" if self._encoding == "ascii" else self._encoding
+        """As psycopg does it for a database that does not care about encodings."""
         self._socket = select.poll()
         self._socket.register(raw.pgconn.socket, select.POLLIN)
         self._names: dict[bytes, bytes] = {}
@@ -122,9 +124,8 @@ class Wire:
 
     def settle(self) -> None:
         """Wait until everything sent has been answered. Raises the first error; afterwards the wire can be used again."""
-        if (
-            self._pending or self._error is not None
-        ):  # without a synchronization point the server goes on ignoring everything
+        # After an error the server ignores everything up to a synchronization point, though nothing may be pending.
+        if self._pending or self._error is not None:
             self._synchronize()
             while self._pending:
                 self._receive()
@@ -178,7 +179,7 @@ class Wire:
         for value in values:
             kind = type(value)
             if kind is str:
-                text = value.encode()
+                text = value.encode(self._encodes)
                 if b"\0" in text:
                     raise self._errors.DataError("text cannot contain NUL characters")
                 parameters.append(text)
