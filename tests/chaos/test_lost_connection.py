@@ -23,6 +23,8 @@ from waystation.storage.postgres import PostgresDatabase
 
 LOCK = " WHERE version_num IN (SELECT version_num FROM alembic_version FOR UPDATE)"
 
+FLUSHED = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
+
 CONFIG: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 
 
@@ -113,6 +115,8 @@ async def test_a_crash_while_committing_is_not_taken_for_success(taken: bool, al
 
     def add(conn: Connection) -> int:
         nonlocal crashes
+        while not conn.execute(text(FLUSHED)).scalar_one():
+            pass  # the server, about to write the failed caller's end to disk, would write this transaction along with it
         conn.execute(text("INSERT INTO things VALUES ('mine')"))
         found = conn.execute(text("SELECT count(*) FROM things WHERE name = 'mine'")).scalar_one()
         if crashes == 0:
