@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,11 @@ class Holder:
         self.holds = True
         self.asked = 0
 
-    def guard(self, conn: Connection) -> None:
+    def guard(self, conn: Connection) -> Callable[[], None]:
         self.asked += 1
         if not self.holds:
             raise LeaseLost()
+        return lambda: None
 
     def renew(self) -> None:
         self.leases.renewed(time.monotonic(), LEASE_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from waystation.errors import NotFound, UnprocessableInput
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import assistants
 
-__all__ = ["NOT_RUNNABLE", "Assistant", "assistant_id_of", "resolve"]
+__all__ = ["NOT_RUNNABLE", "Assistant", "ask_for", "assistant_id_of", "resolve"]
 
 NOT_RUNNABLE = "The assistant or the thread does not exist."
 """One message for a missing assistant and a missing thread of a run (spec 5.2)."""
@@ -58,9 +58,16 @@ def assistant_id_of(text: str, graphs: Container[str]) -> str:
 
 
 def resolve(conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()) -> Assistant:
-    """The assistant that a run asks for.
+    """The assistant that a run asks for. Raises what `ask_for` says."""
+    return ask_for(conn, access, assistant_id_or_graph_id, graphs)()
 
-    Raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is
+
+def ask_for(
+    conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()
+) -> Callable[[], Assistant]:
+    """Ask the database for an assistant. Call what this returns to get it, in the same transaction.
+
+    That raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is
     neither a UUID nor the id of a graph. `graphs` tells the two apart where the assistant of a graph has been deleted.
     """
     try:
@@ -68,12 +75,17 @@ def resolve(conn: Connection, access: Access, assistant_id_or_graph_id: str, gra
     except ValueError:
         assistant_id = assistant_id_for_graph(assistant_id_or_graph_id)
         known = assistant_id_or_graph_id in graphs
-    row = _RESOLVE.within(access, assistants.c.metadata).first(conn, {"assistant_id": assistant_id})
-    if row is not None:
-        return Assistant(*row)
-    if known:
-        raise NotFound(NOT_RUNNABLE)
-    raise _neither(assistant_id_or_graph_id)
+    asked = _RESOLVE.within(access, assistants.c.metadata).ask(conn, {"assistant_id": assistant_id})
+
+    def found() -> Assistant:
+        row = asked.first()
+        if row is not None:
+            return Assistant(*row)
+        if known:
+            raise NotFound(NOT_RUNNABLE)
+        raise _neither(assistant_id_or_graph_id)
+
+    return found
 
 
 def _neither(text: str) -> UnprocessableInput:

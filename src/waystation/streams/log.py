@@ -31,13 +31,14 @@ from waystation.streams.events import Event, Positions, RunEnd
 
 __all__ = ["RunLog"]
 
-Guard = Callable[[Connection], None]
+Guard = Callable[[Connection], Callable[[], object]]
 
 
 class RunLog:
     """The event log of one attempt of one run, written from one event loop.
 
-    `guard` raises a domain error in a transaction once the run belongs to somebody else; that mutes the log. `term` is the number
+    `guard` asks in a transaction whether the run still belongs to the attempt; what it returns raises a domain error if not, which
+    mutes the log. `term` is the number
     of the time in which it surely does not, or None: another number than before means that it may have lost the run in between.
     `listener` is that of the run's `Order`."""
 
@@ -142,7 +143,7 @@ class RunLog:
         events = batch.close()
         try:
             if self._guard is not None:
-                self._guard(conn)
+                self._guard(conn)()
             if self._resumable:
                 queries.append(conn, events)
         except Exception:

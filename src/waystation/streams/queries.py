@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
+from waystation.storage.driver import InsertSql
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import events, runs
 from waystation.streams.events import Event, position_at
 
 __all__ = ["append", "delete_settled_before", "last_of_run", "last_position", "over", "read_run", "read_thread"]
 
-_APPEND = insert(events)
+_APPEND = InsertSql("events", "thread_id, position, run_id, name, data")
 _LAST = Prepared(
     select(func.max(events.c.position).label("position")).where(events.c.thread_id == bindparam("thread_id"))
 )
@@ -48,13 +49,7 @@ _DELETE_OLD = delete(events).where(tuple_(events.c.thread_id, events.c.position)
 
 def append(conn: Connection, batch: Sequence[Event]) -> None:
     """Add events to their threads' logs."""
-    conn.execute(
-        _APPEND,
-        [
-            {"thread_id": e.thread_id, "position": e.position, "run_id": e.run_id, "name": e.name, "data": e.data}
-            for e in batch
-        ],
-    )
+    _APPEND.run(conn, [(e.thread_id, e.position, e.run_id, e.name, e.data) for e in batch])
 
 
 def last_position(conn: Connection, thread_id: str) -> int | None:
