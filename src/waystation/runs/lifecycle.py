@@ -31,10 +31,12 @@ from waystation.errors import Conflict, NotFound, WaystationError
 from waystation.runs import queries
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage import checkpoints
+from waystation.streams import last_words
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
 
 __all__ = [
+    "NOTHING",
     "Claim",
     "Claimed",
     "Created",
@@ -61,6 +63,9 @@ __all__ = [
 
 NEVER = 2**62
 """A time that every lease expires before."""
+
+NOTHING = b"{}"
+"""What a client that waits for a run gets when the run never started."""
 
 SUPERSEDED = "superseded by run {run_id}"
 CANCELLED = "cancelled by the user"
@@ -323,13 +328,18 @@ def requeue(conn: Connection, run: Claimed, now: int) -> str:
     return str(row.status)
 
 
-def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Settled:
-    """Commit a run's final state together with what follows for its thread. Raises LeaseLost; then nothing is changed."""
+def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int, *, result: bytes | None = None) -> Settled:
+    """Commit a run's final state together with what follows for its thread. Raises LeaseLost; then nothing is changed.
+
+    `result` is what waiting clients get (JSON), given for a temporary run that is followed from another process: there it has
+    to be found when the run is gone."""
     queries.lock_thread(conn, run.thread_id)
     row = _held(conn, run)
     if run.kwargs.get("temporary"):
         status = _final_status(row, outcome)
-        queries.delete_thread(conn, run.thread_id)
+        if result is not None:
+            last_words.leave(conn, run.run_id, status, result, now)
+        queries.delete_thread(conn, run.thread_id, keep_events=result is not None)
         return Settled(status, more=False)
     if row.stop_action == "rollback":
         checkpoints.delete_for_runs(conn, run.thread_id, [run.run_id])
@@ -441,7 +451,9 @@ def cancel(
     held = _stop(conn, run_id, run.worker_id, action, CANCELLED, now)
     if not held:
         if run.kwargs.get("temporary"):
-            queries.delete_thread(conn, run.thread_id)
+            if run.listener is not None:
+                last_words.leave(conn, run_id, "interrupted", NOTHING, now)
+            queries.delete_thread(conn, run.thread_id, keep_events=run.listener is not None)
         else:
             _refresh_thread(conn, run.thread_id, now)
     return run.thread_id, held
