@@ -72,6 +72,9 @@ FATE = (
 )
 """What became of a transaction; nothing if a crash has lost it so thoroughly that its id is still to come."""
 
+PLAN_EACH = "SET plan_cache_mode = force_custom_plan"
+"""For reading: statements are prepared, and which plan is good for a search depends on what is searched for."""
+
 LIFE = "SELECT stats_reset::text FROM pg_stat_bgwriter"
 """What only a crash of the server changes: statistics begin anew then. Afterwards the id of a transaction that was lost in the
 crash may be that of another one."""
@@ -188,6 +191,7 @@ class PostgresDatabase(ThreadedDatabase):
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
+            _raw(connection).execute(PLAN_EACH)
             with self._lock:
                 self._reader_connections.add(connection)
         self._reading += 1
