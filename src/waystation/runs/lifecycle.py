@@ -33,10 +33,12 @@ from waystation.runs import queries
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage import checkpoints
 from waystation.storage.driver import Asked
+from waystation.streams import last_words
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
 
 __all__ = [
+    "NOTHING",
     "Claim",
     "Claimed",
     "Created",
@@ -66,6 +68,9 @@ __all__ = [
 
 NEVER = 2**62
 """A time that every lease expires before."""
+
+NOTHING = b"{}"
+"""What a client that waits for a run gets when the run never started."""
 
 SUPERSEDED = "superseded by run {run_id}"
 CANCELLED = "cancelled by the user"
@@ -348,25 +353,38 @@ def requeuing(conn: Connection, run: Claimed, now: int) -> Callable[[], str]:
     return status
 
 
-def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Settled:
-    """Commit a run's final state together with what follows for its thread. Raises LeaseLost; then nothing is changed."""
-    return settling(conn, run, outcome, now)()
+def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int, *, result: bytes | None = None) -> Settled:
+    """Commit a run's final state together with what follows for its thread. Raises LeaseLost; then nothing is changed.
+
+    `result` is what waiting clients get (JSON), given for a temporary run that is followed from another process: there it has
+    to be found when the run is gone."""
+    return settling(conn, run, outcome, now, result=result)()
 
 
-def settling(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Callable[[], Settled]:
+def settling(
+    conn: Connection, run: Claimed, outcome: Outcome, now: int, *, result: bytes | None = None
+) -> Callable[[], Settled]:
     """Ask what `settle` has to know. What this returns does it, in the same transaction."""
     queries.lock_thread(conn, run.thread_id)
     lease = ask_lease(conn, run)
     active = queries.ask_active(conn, run.thread_id)
-    return lambda: _settle(conn, run, outcome, now, lease(), active)
+    return lambda: _settle(conn, run, outcome, now, lease(), active, result)
 
 
 def _settle(
-    conn: Connection, run: Claimed, outcome: Outcome, now: int, row: Row[*tuple[Any, ...]], active: Asked
+    conn: Connection,
+    run: Claimed,
+    outcome: Outcome,
+    now: int,
+    row: Row[*tuple[Any, ...]],
+    active: Asked,
+    result: bytes | None,
 ) -> Settled:
     if run.kwargs.get("temporary"):
         status = _final_status(row, outcome)
-        queries.delete_thread(conn, run.thread_id)
+        if result is not None:
+            last_words.leave(conn, run.run_id, status, result, now)
+        queries.delete_thread(conn, run.thread_id, keep_events=result is not None)
         return Settled(status, more=False)
     more = any(other.run_id != run.run_id for other in active.rows())
     if row.stop_action == "rollback":
@@ -477,7 +495,9 @@ def cancel(
     held = _stop(conn, run_id, run.worker_id, action, CANCELLED, now)
     if not held:
         if run.kwargs.get("temporary"):
-            queries.delete_thread(conn, run.thread_id)
+            if run.listener is not None:
+                last_words.leave(conn, run_id, "interrupted", NOTHING, now)
+            queries.delete_thread(conn, run.thread_id, keep_events=run.listener is not None)
         else:
             _refresh_thread(conn, run.thread_id, now)
     return run.thread_id, held

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from waystation.auth.access import Access
 from waystation.storage.driver import Asked
 from waystation.storage.prepared import Prepared
-from waystation.storage.tables import runs, threads
+from waystation.storage.tables import events, runs, threads
 from waystation.timestamps import MICROSECONDS
 
 __all__ = [
@@ -203,6 +203,7 @@ def _prefixed(values: dict[str, Any]) -> dict[str, Any]:
 
 _DELETE_RUN = Prepared(delete(runs).where(runs.c.run_id == bindparam("run_id")))
 _DELETE_THREAD = Prepared(delete(threads).where(threads.c.thread_id == bindparam("thread_id")))
+_DELETE_EVENTS = Prepared(delete(events).where(events.c.thread_id == bindparam("thread_id")))
 
 
 def delete_run(conn: Connection, run_id: str) -> None:
@@ -210,9 +211,11 @@ def delete_run(conn: Connection, run_id: str) -> None:
     _DELETE_RUN.run(conn, {"run_id": run_id})
 
 
-def delete_thread(conn: Connection, thread_id: str) -> None:
-    """Remove a thread with its runs and events."""
+def delete_thread(conn: Connection, thread_id: str, *, keep_events: bool = False) -> None:
+    """Remove a thread with its runs, and with their events unless they are left to the sweeper of events."""
     _DELETE_THREAD.run(conn, {"thread_id": thread_id})
+    if not keep_events:
+        _DELETE_EVENTS.run(conn, {"thread_id": thread_id})
 
 
 _SELECT_RUN = (

@@ -327,7 +327,14 @@ class Worker:
             await events.flush()
         except Exception:
             log.exception("events of a run could not be stored; clients that reconnect will miss them")
-        settle = partial(lifecycle.settling, run=run, outcome=ending.outcome, now=now_us())
+        left = run.kwargs.get("temporary") and self._bus.heard_elsewhere(run.thread_id, run.run_id, run.listener)
+        settle = partial(
+            lifecycle.settling,
+            run=run,
+            outcome=ending.outcome,
+            now=now_us(),
+            result=ending.result if left else None,
+        )
         settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
         if settled.more:

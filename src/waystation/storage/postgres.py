@@ -201,6 +201,8 @@ class PostgresDatabase(ThreadedDatabase):
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
+            # Which plan is good for a search depends on what is searched for; hot statements have one that is always good.
+            _raw(connection).prepare_threshold = None
             with self._lock:
                 self._reader_connections.add(connection)
         self._reading += 1

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 from waystation.storage.driver import InsertSql
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import events, runs
+from waystation.streams import last_words
 from waystation.streams.events import Event, position_at
 
 __all__ = ["append", "delete_settled_before", "last_of_run", "last_position", "over", "read_run", "read_thread"]
@@ -66,7 +67,8 @@ def last_of_run(conn: Connection, thread_id: str, run_id: str) -> int | None:
 
 
 def over(conn: Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
-    """Those of the given runs that are over, with their final status; None for one that is gone."""
+    """Those of the given runs that are over, with their final status; None for one that is gone and has left
+    no word."""
     rows = {row.run_id: row for row in conn.execute(_STATUS, {"run_ids": list(run_ids)})}
     found: dict[str, str | None] = {}
     for run_id in run_ids:
@@ -75,6 +77,8 @@ def over(conn: Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
             found[run_id] = None
         elif row.settled_at is not None:
             found[run_id] = row.status
+    if gone := [run_id for run_id, status in found.items() if status is None]:
+        found.update(last_words.statuses(conn, gone))
     return found
 
 

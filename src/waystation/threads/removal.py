@@ -56,6 +56,7 @@ class Pruned:
 
 _LOCK = Prepared(select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id")).with_for_update())
 _DELETE = Prepared(delete(threads).where(threads.c.thread_id == bindparam("thread_id")))
+_DELETE_EVENTS = Prepared(delete(events).where(events.c.thread_id == bindparam("thread_id")))
 
 _settled = (runs.c.thread_id == bindparam("thread_id"), runs.c.settled_at.is_not(None))
 _of_thread = events.c.thread_id == bindparam("thread_id")
@@ -86,7 +87,7 @@ _EXCESS: tuple[tuple[Prepared, Delete], ...] = (
         ),
     ),
 )
-"""What goes with a thread's row: how to count it, and how to delete the oldest of it beforehand."""
+"""What goes together with a thread's row: how to count it, and how to delete the oldest of it beforehand."""
 
 
 def remove_some(conn: Connection, thread_ids: Sequence[str], access: Access, most: int = PART) -> Removed:
@@ -122,6 +123,7 @@ def remove_thread(conn: Connection, thread_id: str, removed: Removed, most: int)
     removed.running += lifecycle.in_flight_runs(conn, [thread_id])
     # The row goes first, and with it the runs: what a worker is writing for one has arrived by then, or never will.
     _DELETE.run(conn, {"thread_id": thread_id})
+    _DELETE_EVENTS.run(conn, {"thread_id": thread_id})
     size = checkpoints.size(conn, thread_id, most)
     if size < most:
         checkpoints.delete_threads(conn, [thread_id])
