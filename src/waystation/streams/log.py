@@ -38,9 +38,8 @@ class RunLog:
     """The event log of one attempt of one run, written from one event loop.
 
     `guard` asks in a transaction whether the run still belongs to the attempt; what it returns raises a domain error if not, which
-    mutes the log. `term` is the number
-    of the time in which it surely does not, or None: another number than before means that it may have lost the run in between.
-    `listener` is that of the run's `Order`."""
+    mutes the log. `term` is the number of the time in which it surely does, or None: another number than before means that it
+    may have lost the run in between. `listener` is that of the run's `Order`."""
 
     def __init__(
         self,

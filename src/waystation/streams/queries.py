@@ -67,8 +67,7 @@ def last_of_run(conn: Connection, thread_id: str, run_id: str) -> int | None:
 
 
 def over(conn: Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
-    """Those of the given runs that are over, with their final status; None for one that is gone and has left
-    no word."""
+    """Those of the given runs that are over, with their final status; None for one that is gone and has left no word."""
     rows = {row.run_id: row for row in conn.execute(_STATUS, {"run_ids": list(run_ids)})}
     found: dict[str, str | None] = {}
     for run_id in run_ids:

@@ -101,8 +101,8 @@ class Outbox:
 
     async def finish(self, begin: Callable[[Connection], Callable[[], T]]) -> T:
         """Run `begin`, and what it returns, which raises if the run may not write any more, in one transaction with everything
-        held back, after everything posted. It does not happen when an earlier write failed: then that failure is raised. Nothing can be added
-        afterwards."""
+        held back, after everything posted. It does not happen when an earlier write failed: then that failure is raised.
+        Nothing can be added afterwards."""
         with self._lock:
             last, self._last = self._last, None
             self._finished = True
