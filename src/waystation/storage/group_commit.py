@@ -38,6 +38,8 @@ class Call:
     run: Callable[[Connection], Any]
     loop: asyncio.AbstractEventLoop | None
     future: Any
+    repeatable: bool = False
+    """It may be run again after it has been committed."""
     result: Any = None
     error: BaseException | None = None
 
@@ -64,8 +66,17 @@ class GroupCommit:
 
     def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """See `Database.post`."""
+        return self._post(lambda conn: fn(conn, *args, **kwargs))
+
+    def post_repeatable(
+        self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """See `Database.post_repeatable`."""
+        return self._post(lambda conn: fn(conn, *args, **kwargs), repeatable=True)
+
+    def _post(self, run: Callable[[Connection], T], *, repeatable: bool = False) -> Future[T]:
         future: Future[T] = Future()
-        self._enqueue(Call(lambda conn: fn(conn, *args, **kwargs), None, future))
+        self._enqueue(Call(run, None, future, repeatable))
         return future
 
     @property

@@ -253,7 +253,10 @@ class PostgresDatabase(ThreadedDatabase):
                 return status.committing and self._patiently(lambda: self._was_committed(status))
             except Unavailable as unknown:
                 for call in group:
-                    call.error = call.error or unknown
+                    if call.repeatable:
+                        self._alone(call)
+                    else:
+                        call.error = call.error or unknown
         except _TakeBack:
             self._roll_back()
             return False
@@ -319,8 +322,9 @@ class PostgresDatabase(ThreadedDatabase):
                         if status.committing and self._patiently(lambda status=status: self._was_committed(status)):  # type: ignore[misc]
                             return
                     except Unavailable as unknown:
-                        call.error = unknown
-                        return
+                        if not call.repeatable:
+                            call.error = unknown
+                            return
                 else:
                     self._roll_back()
                 again = lost or self._sqlstate(error) in (*_AGAIN, _UNIQUE)

@@ -130,7 +130,7 @@ class RunLog:
             self._bus.publish(events)
         elif self._last_batch is None or not self._last_batch.add(events):
             batch = self._last_batch = OpenBatch(events)
-            stored = self._db.post(self._store, batch)
+            stored = self._db.post_repeatable(self._store, batch)
             self._in_flight += 1
             self._idle.clear()
             stored.add_done_callback(partial(self._stored, batch, term))

@@ -14,7 +14,7 @@ from waystation.streams.events import Event, position_at
 
 __all__ = ["append", "delete_settled_before", "last_of_run", "last_position", "over", "read_run", "read_thread"]
 
-_APPEND = InsertSql("events", "thread_id, position, run_id, name, data")
+_APPEND = InsertSql("events", "thread_id, position, run_id, name, data", "ON CONFLICT (thread_id, position) DO NOTHING")
 _LAST = Prepared(
     select(func.max(events.c.position).label("position")).where(events.c.thread_id == bindparam("thread_id"))
 )
@@ -49,7 +49,7 @@ _DELETE_OLD = delete(events).where(tuple_(events.c.thread_id, events.c.position)
 
 
 def append(conn: Connection, batch: Sequence[Event]) -> None:
-    """Add events to their threads' logs."""
+    """Add events to their threads' logs; those that are there already stay as they are."""
     _APPEND.run(conn, [(e.thread_id, e.position, e.run_id, e.name, e.data) for e in batch])
 
 
