@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from waystation.errors import Unavailable
 
-__all__ = ["Call", "GroupCommit"]
+__all__ = ["CAREFUL_GROUPS", "Call", "GroupCommit"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +29,10 @@ log = structlog.get_logger("waystation.storage")
 
 GROUP = 256
 """Callers committed together at most: bounds the time the first one waits for the last."""
+
+CAREFUL_GROUPS = 100
+"""Groups with a savepoint for each caller after a caller has failed. Otherwise a group does without, which spares every caller two
+statements, and is taken back for a caller that fails: what it had done so far is done again."""
 
 
 @dataclass(slots=True)

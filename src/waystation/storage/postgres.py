@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from waystation.encoding import decode, encode
 from waystation.errors import ConfigError, Unavailable, UnprocessableInput
-from waystation.storage.group_commit import Call, GroupCommit
+from waystation.storage.group_commit import CAREFUL_GROUPS, Call, GroupCommit
 from waystation.storage.threaded import ThreadedDatabase
 from waystation.storage.wire import WIRE, Answer, Wire, wire_of
 
@@ -51,10 +51,6 @@ LOCK_TIMEOUT_MS = 100
 
 ALONE_LOCK_TIMEOUT_MS = 2_000
 """The same for a caller on its own: longer than the second after which PostgreSQL looks for deadlocks."""
-
-CAREFUL_GROUPS = 100
-"""Groups with a savepoint for each caller after a caller has failed. Otherwise a group does without, which spares every caller two
-statements, and is taken back for a caller that fails."""
 
 PATIENCE_S = 10
 """How long a caller is tried again: while a row stays locked, or the server is away."""
