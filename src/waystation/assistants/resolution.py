@@ -15,7 +15,7 @@ from waystation.errors import NotFound, UnprocessableInput
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import assistants
 
-__all__ = ["NOT_RUNNABLE", "Assistant", "ask_for", "assistant_id_of", "resolve"]
+__all__ = ["NOT_RUNNABLE", "Assistant", "ask_for", "assistant_id_of"]
 
 NOT_RUNNABLE = "The assistant or the thread does not exist."
 """One message for a missing assistant and a missing thread of a run (spec 5.2)."""
@@ -57,15 +57,10 @@ def assistant_id_of(text: str, graphs: Container[str]) -> str:
     raise _neither(text)
 
 
-def resolve(conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()) -> Assistant:
-    """The assistant that a run asks for. Raises what `ask_for` says."""
-    return ask_for(conn, access, assistant_id_or_graph_id, graphs)()
-
-
 def ask_for(
     conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()
 ) -> Callable[[], Assistant]:
-    """Ask the database for an assistant. Call what this returns to get it, in the same transaction.
+    """Ask the database for the assistant of a run. Call what this returns to get it, in the same transaction.
 
     That raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is
     neither a UUID nor the id of a graph. `graphs` tells the two apart where the assistant of a graph has been deleted.

@@ -61,7 +61,6 @@ __all__ = [
     "requeuing",
     "require_lease",
     "require_no_run_in_flight",
-    "settle",
     "settling",
     "take_over_expired",
 ]
@@ -353,21 +352,17 @@ def requeuing(conn: Connection, run: Claimed, now: int) -> Callable[[], str]:
     return status
 
 
-def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int, *, result: bytes | None = None) -> Settled:
-    """Commit a run's final state together with what follows for its thread. Raises LeaseLost; then nothing is changed.
-
-    `result` is what waiting clients get (JSON), given for a temporary run that is followed from another process: there it has
-    to be found when the run is gone."""
-    return settling(conn, run, outcome, now, result=result)()
-
-
 def settling(
     conn: Connection, run: Claimed, outcome: Outcome, now: int, *, result: bytes | None = None
 ) -> Callable[[], Settled]:
-    """Ask what `settle` has to know. What this returns does it, in the same transaction."""
+    """Ask what has to be known to settle a run. What this returns does it, in the same transaction: it commits the run's final
+    state together with what follows for its thread, or raises LeaseLost; then nothing is changed.
+
+    `result` is what waiting clients get (JSON), given for a temporary run that is followed from another process: there it has
+    to be found when the run is gone."""
     queries.lock_thread(conn, run.thread_id)
     lease = ask_lease(conn, run)
-    active = queries.ask_active(conn, run.thread_id)
+    active = None if run.kwargs.get("temporary") else queries.ask_active(conn, run.thread_id)
     return lambda: _settle(conn, run, outcome, now, lease(), active, result)
 
 
@@ -377,10 +372,10 @@ def _settle(
     outcome: Outcome,
     now: int,
     row: Row[*tuple[Any, ...]],
-    active: Asked,
+    active: Asked | None,
     result: bytes | None,
 ) -> Settled:
-    if run.kwargs.get("temporary"):
+    if active is None:
         status = _final_status(row, outcome)
         if result is not None:
             last_words.leave(conn, run.run_id, status, result, now)

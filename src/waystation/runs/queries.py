@@ -26,7 +26,8 @@ from sqlalchemy import (
 from waystation.auth.access import Access
 from waystation.storage.driver import Asked
 from waystation.storage.prepared import Prepared
-from waystation.storage.tables import events, runs, threads
+from waystation.storage.tables import runs, threads
+from waystation.streams import queries as event_queries
 from waystation.timestamps import MICROSECONDS
 
 __all__ = [
@@ -143,15 +144,13 @@ def insert_thread(conn: Connection, row: dict[str, Any]) -> None:
     _INSERT_THREAD.run(conn, row)
 
 
-def find_thread(
-    conn: Connection, thread_id: str, access: Access, *, lock: bool = False
-) -> Row[*tuple[Any, ...]] | None:
-    """What creating and settling runs needs of a thread, or None. With `lock`, `lock_thread` as well."""
-    return ask_thread(conn, thread_id, access, lock=lock).first()
+def find_thread(conn: Connection, thread_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
+    """What creating and settling runs needs of a thread, or None."""
+    return ask_thread(conn, thread_id, access).first()
 
 
 def ask_thread(conn: Connection, thread_id: str, access: Access, *, lock: bool = False) -> Asked:
-    """`find_thread`, whose row is fetched later."""
+    """`find_thread`, whose row is fetched later. With `lock`, `lock_thread` as well."""
     statement = _LOCKED_THREAD if lock else _THREAD
     return statement.within(access, threads.c.metadata).ask(conn, {"thread_id": thread_id})
 
@@ -203,7 +202,6 @@ def _prefixed(values: dict[str, Any]) -> dict[str, Any]:
 
 _DELETE_RUN = Prepared(delete(runs).where(runs.c.run_id == bindparam("run_id")))
 _DELETE_THREAD = Prepared(delete(threads).where(threads.c.thread_id == bindparam("thread_id")))
-_DELETE_EVENTS = Prepared(delete(events).where(events.c.thread_id == bindparam("thread_id")))
 
 
 def delete_run(conn: Connection, run_id: str) -> None:
@@ -215,7 +213,7 @@ def delete_thread(conn: Connection, thread_id: str, *, keep_events: bool = False
     """Remove a thread with its runs, and with their events unless they are left to the sweeper of events."""
     _DELETE_THREAD.run(conn, {"thread_id": thread_id})
     if not keep_events:
-        _DELETE_EVENTS.run(conn, {"thread_id": thread_id})
+        event_queries.delete_of_thread(conn, thread_id)
 
 
 _SELECT_RUN = (

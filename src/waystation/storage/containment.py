@@ -44,11 +44,6 @@ class unindexed(GenericFunction[Any]):
     inherit_cache = True
 
 
-@compiles(unindexed)
-def _plain(element: unindexed, compiler: SQLCompiler, **kw: Any) -> str:
-    return compiler.process(element.clauses, **kw)
-
-
 @compiles(unindexed, "sqlite")
 def _sqlite_unindexed(element: unindexed, compiler: SQLCompiler, **kw: Any) -> str:
     return "+" + compiler.process(element.clauses, **kw)
@@ -63,8 +58,9 @@ class unwalked(GenericFunction[Any]):
     inherit_cache = True
 
 
+@compiles(unindexed)
 @compiles(unwalked)
-def _sorted_by(element: unwalked, compiler: SQLCompiler, **kw: Any) -> str:
+def _plain(element: unindexed | unwalked, compiler: SQLCompiler, **kw: Any) -> str:
     return compiler.process(element.clauses, **kw)
 
 

@@ -12,7 +12,16 @@ from waystation.storage.tables import events, runs
 from waystation.streams import last_words
 from waystation.streams.events import Event, position_at
 
-__all__ = ["append", "delete_settled_before", "last_of_run", "last_position", "over", "read_run", "read_thread"]
+__all__ = [
+    "append",
+    "delete_of_thread",
+    "delete_settled_before",
+    "last_of_run",
+    "last_position",
+    "over",
+    "read_run",
+    "read_thread",
+]
 
 _APPEND = InsertSql("events", "thread_id, position, run_id, name, data", "ON CONFLICT (thread_id, position) DO NOTHING")
 _LAST = Prepared(
@@ -45,12 +54,18 @@ _oldest = (
     .limit(bindparam("limit"))
     .with_for_update(of=events, skip_locked=True)
 )
+_DELETE_OF_THREAD = Prepared(delete(events).where(events.c.thread_id == bindparam("thread_id")))
 _DELETE_OLD = delete(events).where(tuple_(events.c.thread_id, events.c.position).in_(_oldest))
 
 
 def append(conn: Connection, batch: Sequence[Event]) -> None:
     """Add events to their threads' logs; those that are there already stay as they are."""
     _APPEND.run(conn, [(e.thread_id, e.position, e.run_id, e.name, e.data) for e in batch])
+
+
+def delete_of_thread(conn: Connection, thread_id: str) -> None:
+    """Delete the whole log of a thread."""
+    _DELETE_OF_THREAD.run(conn, {"thread_id": thread_id})
 
 
 def last_position(conn: Connection, thread_id: str) -> int | None:

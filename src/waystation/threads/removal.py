@@ -16,6 +16,7 @@ from waystation.runs import lifecycle
 from waystation.storage import checkpoints
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import events, runs, threads
+from waystation.streams import queries as event_queries
 
 __all__ = ["PART", "Pruned", "Removed", "prune_some", "remove_some", "remove_thread"]
 
@@ -56,7 +57,6 @@ class Pruned:
 
 _LOCK = Prepared(select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id")).with_for_update())
 _DELETE = Prepared(delete(threads).where(threads.c.thread_id == bindparam("thread_id")))
-_DELETE_EVENTS = Prepared(delete(events).where(events.c.thread_id == bindparam("thread_id")))
 
 _settled = (runs.c.thread_id == bindparam("thread_id"), runs.c.settled_at.is_not(None))
 _of_thread = events.c.thread_id == bindparam("thread_id")
@@ -123,7 +123,7 @@ def remove_thread(conn: Connection, thread_id: str, removed: Removed, most: int)
     removed.running += lifecycle.in_flight_runs(conn, [thread_id])
     # The row goes first, and with it the runs: what a worker is writing for one has arrived by then, or never will.
     _DELETE.run(conn, {"thread_id": thread_id})
-    _DELETE_EVENTS.run(conn, {"thread_id": thread_id})
+    event_queries.delete_of_thread(conn, thread_id)
     size = checkpoints.size(conn, thread_id, most)
     if size < most:
         checkpoints.delete_threads(conn, [thread_id])

@@ -121,9 +121,8 @@ class Outbox:
         try:
             return await self._db.write(together)
         except Exception:
-            with contextlib.suppress(
-                Exception
-            ):  # `begin` may be at fault: then the run goes on from here when it is tried again
+            # `begin` may be at fault: then the run goes on from here when it is tried again.
+            with contextlib.suppress(Exception):
                 await self._db.write(self._store, batch)
             raise
 
