@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from sqlalchemy import Connection
 from langgraph_sdk.client import LangGraphClient
+from sqlalchemy import Connection
 
 from waystation.assistants import Assistant, ask_for, assistant_id_for_graph, install, queries
 from waystation.auth.access import EVERYTHING
