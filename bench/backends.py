@@ -94,8 +94,10 @@ def empty_database(uri: str) -> Iterator[str]:
 
 
 def database_bytes(uri: str) -> int:
-    """What a database takes on disk: tables and indexes, not the write-ahead log, which is the whole server's."""
-    with psycopg.connect(uri) as connection:
+    """What a database takes on disk: tables and indexes, without the old versions of rows that autovacuum would remove within
+    minutes, and not the write-ahead log, which is the whole server's."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute("VACUUM FULL")
         row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
     assert row is not None
     return int(row[0])

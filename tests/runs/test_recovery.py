@@ -325,16 +325,16 @@ async def test_a_worker_that_lost_its_run_changes_nothing(tmp_path: Path) -> Non
         before = await driver.show(thread), await driver.runs(thread)
         outcome = Outcome("success", values={"x": "stale"}, interrupts={})
         for late in (
-            lambda conn: lifecycle.settle(conn, run, outcome, now_us()),
+            lambda conn: lifecycle.settling(conn, run, outcome, now_us())(),
             lambda conn: lifecycle.requeue(conn, run, now_us()),
             lambda conn: lifecycle.fence(conn, run, Claim(run.claim.worker_id, now_us())),
         ):
             with pytest.raises(LeaseLost):
                 await db.write(late)
         assert (await driver.show(thread), await driver.runs(thread)) == before
-        await db.write(lifecycle.settle, again, outcome, now_us())
+        await db.write(lambda conn: lifecycle.settling(conn, again, outcome, now_us())())
         with pytest.raises(LeaseLost):
-            await db.write(lifecycle.settle, again, outcome, now_us())
+            await db.write(lambda conn: lifecycle.settling(conn, again, outcome, now_us())())
 
 
 async def test_a_checkpoint_of_a_lost_run_is_refused(tmp_path: Path, gate: Gate) -> None:

@@ -16,12 +16,14 @@ THREAD = "01a2001c-7359-728d-a2b8-135a85bee06d"
 
 
 def orphan(conn: Connection) -> None:
-    """An event of no thread, found out only at the commit."""
+    """A run of no thread, found out only at the commit."""
     raw = conn.connection.dbapi_connection
     assert raw is not None
     raw.execute("PRAGMA defer_foreign_keys = ON")
+    names = "run_id, thread_id, assistant_id, graph_id, status, metadata, kwargs, multitask_strategy"
     raw.execute(
-        "INSERT INTO events (thread_id, position, run_id, name, data) VALUES ('none', 1, 'none', 'values', x'')"
+        f"INSERT INTO runs ({names}, created_at, updated_at, attempt) "
+        "VALUES ('none', 'none', 'a', 'g', 'pending', '{}', '{}', 'enqueue', 1, 1, 0)"
     )
 
 
@@ -34,6 +36,6 @@ async def test_writes_go_on_after_a_commit_that_failed(tmp_path: Path) -> None:
                 await db.write(orphan)
         assert await db.write(queries.create, queries.new_row(THREAD, {}, None, 1), "raise", EVERYTHING) is None
         assert await db.read(queries.visible, [THREAD], EVERYTHING) == [THREAD]
-        assert await db.read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM events").scalar()) == 0
+        assert await db.read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM runs").scalar()) == 0
     finally:
         await db.close()

@@ -7,19 +7,11 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from tests.databases import open_database
 from waystation.config import Config
 from waystation.http.application import application
 from waystation.storage.database import Database
 from waystation.store import Store
 from waystation.store.routes import router
-
-
-@pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    database = open_database(tmp_path / "store.db")
-    yield database
-    await database.close()
 
 
 @pytest.fixture

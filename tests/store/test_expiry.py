@@ -145,7 +145,7 @@ async def test_two_processes_sweep_at_once(db: Database, clock: Clock, tmp_path:
     await Store(db).abatch([PutOp(("a",), f"k{number}", {}, ttl=1) for number in range(200)])
     await Store(db).aput(("a",), "long", {}, ttl=60)
     clock.pass_minutes(30)
-    other = open_database(tmp_path / "store.db")
+    other = open_database(tmp_path / "test.db")
     try:
         counts = await asyncio.gather(*(Store(each).sweep(limit=7) for each in (db, other)))
     finally:

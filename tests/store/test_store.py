@@ -314,7 +314,7 @@ async def test_every_way_a_graph_reaches_the_store(store: Store) -> None:
 async def test_items_are_still_there_after_a_restart(store: Store, db: Database, tmp_path: Path) -> None:
     await store.aput(("a",), "k", {"v": 1})
     await db.close()
-    again = open_database(tmp_path / "store.db")
+    again = open_database(tmp_path / "test.db")
     try:
         item = await Store(again).aget(("a",), "k")
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -42,10 +43,17 @@ async def test_health_of_a_database_that_does_not_answer(
     api: httpx.AsyncClient, db: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "PROBE_TIMEOUT_S", 0.05)
-    release = threading.Event()
-    blockers = [threading.Thread(target=db.read_blocking, args=(lambda _: release.wait(),)) for _ in range(READERS)]
+    release, blocked = threading.Event(), threading.Semaphore(0)
+
+    def block(_conn: Connection) -> None:
+        blocked.release()
+        release.wait()
+
+    blockers = [threading.Thread(target=db.read_blocking, args=(block,)) for _ in range(READERS)]
     for blocker in blockers:
         blocker.start()
+    for _ in blockers:
+        blocked.acquire()
     try:
         response = await api.get("/ok?check_db=1")
     finally:

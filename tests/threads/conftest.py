@@ -1,17 +1,22 @@
+"""Threads of a server in this process, and what they are stored in."""
+
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
+import httpx
 import pytest
+from starlette.applications import Starlette
 
-from tests.databases import open_database
+from tests.driver import Driver
 from waystation.storage.database import Database
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty database with all tables."""
-    database = open_database(tmp_path / "threads.db")
-    yield database
-    await database.close()
+def driver(http: httpx.AsyncClient) -> Driver:
+    return Driver(http)
+
+
+@pytest.fixture
+def served_db(app: Starlette) -> Database:
+    """The database of the server."""
+    database: Database = app.state.server.db
+    return database

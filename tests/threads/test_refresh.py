@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
-import pytest
 from starlette.applications import Starlette
 
 from tests.driver import Driver
@@ -11,11 +9,6 @@ from tests.gate import Gate
 from waystation.threads.refresh import refresh_state
 
 SHOWN = ("values", "status", "interrupts", "error")
-
-
-@pytest.fixture
-def driver(http: httpx.AsyncClient) -> Driver:
-    return Driver(http)
 
 
 async def delete(app: Starlette, driver: Driver, thread: str, run_id: str) -> None:

@@ -30,17 +30,6 @@ PART = 7
 """Rows at once."""
 
 
-@pytest.fixture
-def driver(http: httpx.AsyncClient) -> Driver:
-    return Driver(http)
-
-
-@pytest.fixture
-def db(app: Starlette) -> Database:
-    database: Database = app.state.server.db
-    return database
-
-
 def rows(conn: Connection) -> dict[str, int]:
     return {table.name: conn.execute(select(func.count()).select_from(table)).scalar_one() for table in ALL}
 
@@ -52,12 +41,12 @@ async def conversation(driver: Driver, turns: int = 6, **thread: Any) -> str:
     return thread_id
 
 
-async def test_a_large_thread_goes_in_parts(http: httpx.AsyncClient, driver: Driver, db: Database) -> None:
-    before = await db.read(rows)
+async def test_a_large_thread_goes_in_parts(http: httpx.AsyncClient, driver: Driver, served_db: Database) -> None:
+    before = await served_db.read(rows)
     thread = await conversation(driver)
     steps, left, set_aside = 0, [thread], []
     while left:
-        removed = await db.write(remove_some, left, EVERYTHING, PART)
+        removed = await served_db.write(remove_some, left, EVERYTHING, PART)
         left, steps = list(removed.left), steps + 1
         set_aside += removed.set_aside
         status = (await http.get(f"/threads/{thread}")).status_code
@@ -65,31 +54,31 @@ async def test_a_large_thread_goes_in_parts(http: httpx.AsyncClient, driver: Dri
     assert steps > 2
     assert len(set_aside) == 1
     steps = 0
-    sizes = [await db.read(rows)]
-    while await db.write(checkpoints.delete_set_aside, set_aside[0], PART):
-        sizes.append(await db.read(rows))
+    sizes = [await served_db.read(rows)]
+    while await served_db.write(checkpoints.delete_set_aside, set_aside[0], PART):
+        sizes.append(await served_db.read(rows))
     assert all(0 < sum(a.values()) - sum(b.values()) <= PART for a, b in itertools.pairwise(sizes))
     assert len(sizes) > 5
-    assert await db.read(rows) == before
+    assert await served_db.read(rows) == before
 
 
-async def test_what_is_set_aside_is_out_of_sight(driver: Driver, db: Database, app: Starlette) -> None:
+async def test_what_is_set_aside_is_out_of_sight(driver: Driver, served_db: Database, app: Starlette) -> None:
     """Also of a thread that is made with the same id before the rest is deleted."""
     thread = await conversation(driver, turns=3)
-    before = await db.read(rows)
-    removed = await db.write(_remove_all, thread)
+    before = await served_db.read(rows)
+    removed = await served_db.write(_remove_all, thread)
     assert removed
     await driver.thread(thread_id=thread)
     assert await driver.history(thread) == []
     assert [found async for found in app.state.server.saver.alist(None)] == []
     assert (await driver.wait(thread, "echo", {"x": "new"}))["x"] == "new!"
     state = await driver.state(thread)
-    assert await db.read(checkpoints.find_set_aside) == removed
+    assert await served_db.read(checkpoints.find_set_aside) == removed
     # As a process finds it that starts after another was killed.
-    assert await sweep_once(sweeper.sweep_expired_threads(db, 10)) == 0
-    assert await db.read(checkpoints.find_set_aside) == []
+    assert await sweep_once(sweeper.sweep_expired_threads(served_db, 10)) == 0
+    assert await served_db.read(checkpoints.find_set_aside) == []
     assert await driver.state(thread) == state
-    assert (await db.read(rows))["checkpoint_values"] < before["checkpoint_values"]
+    assert (await served_db.read(rows))["checkpoint_values"] < before["checkpoint_values"]
 
 
 def _remove_all(conn: Connection, thread_id: str) -> list[int]:
@@ -99,32 +88,34 @@ def _remove_all(conn: Connection, thread_id: str) -> list[int]:
     return removed.set_aside
 
 
-async def test_only_what_is_set_aside_can_be_deleted_so(driver: Driver, db: Database) -> None:
+async def test_only_what_is_set_aside_can_be_deleted_so(driver: Driver, served_db: Database) -> None:
     await conversation(driver, turns=1)
-    before = await db.read(rows)
-    keys = await db.read(lambda conn: conn.execute(select(tables.checkpoint_threads.c.thread_key)).scalars().all())
+    before = await served_db.read(rows)
+    keys = await served_db.read(
+        lambda conn: conn.execute(select(tables.checkpoint_threads.c.thread_key)).scalars().all()
+    )
     for key in (*keys, 10**6):
-        assert not await db.write(checkpoints.delete_set_aside, key, PART)
-    assert await db.read(rows) == before
+        assert not await served_db.write(checkpoints.delete_set_aside, key, PART)
+    assert await served_db.read(rows) == before
 
 
-async def test_some_of_many_threads_go_at_once(driver: Driver, db: Database) -> None:
-    before = await db.read(rows)
+async def test_some_of_many_threads_go_at_once(driver: Driver, served_db: Database) -> None:
+    before = await served_db.read(rows)
     threads = [await driver.thread() for _ in range(5)]
-    removed = await db.write(remove_some, [driver.new_id(), *threads], EVERYTHING, 2 * removal.THREAD_COST + 1)
+    removed = await served_db.write(remove_some, [driver.new_id(), *threads], EVERYTHING, 2 * removal.THREAD_COST + 1)
     assert (removed.threads, list(removed.left)) == (threads[:2], threads[2:])
-    removed = await db.write(remove_some, removed.left, EVERYTHING)
+    removed = await served_db.write(remove_some, removed.left, EVERYTHING)
     assert (removed.threads, list(removed.left)) == (threads[2:], [])
-    assert await db.read(rows) == before
+    assert await served_db.read(rows) == before
 
 
 async def test_deleting_over_http_takes_as_many_parts_as_it_needs(
-    http: httpx.AsyncClient, driver: Driver, db: Database, monkeypatch: pytest.MonkeyPatch
+    http: httpx.AsyncClient, driver: Driver, served_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletion, "PART", PART)
     monkeypatch.setattr(remove_some, "__defaults__", (PART,))
     monkeypatch.setattr(prune_some, "__defaults__", (checkpoints.BEGINNING, PART))
-    before = await db.read(rows)
+    before = await served_db.read(rows)
     kept, gone, other = [await conversation(driver, turns=4) for _ in range(3)]
     state = (await driver.state(kept))["values"]
     answer = await http.post("/threads/prune", json={"thread_ids": [kept], "strategy": "keep_latest"})
@@ -133,25 +124,25 @@ async def test_deleting_over_http_takes_as_many_parts_as_it_needs(
     assert (await http.delete(f"/threads/{gone}")).status_code == 204
     answer = await http.post("/threads/prune", json={"thread_ids": [other, driver.new_id(), kept]})
     assert answer.json() == {"pruned_count": 2}
-    assert await db.read(rows) == before
+    assert await served_db.read(rows) == before
 
 
-async def test_expired_threads_with_much_history_go_in_parts(driver: Driver, db: Database) -> None:
-    before = await db.read(rows)
+async def test_expired_threads_with_much_history_go_in_parts(driver: Driver, served_db: Database) -> None:
+    before = await served_db.read(rows)
     kept = await conversation(driver, ttl={"ttl": 60, "strategy": "keep_latest"})
     gone = await conversation(driver, ttl={"ttl": 60})
     state = (await driver.state(kept))["values"]
-    await db.write(lambda conn: conn.execute(update(tables.threads).values(expires_at=now_us() - 1)) and None)
+    await served_db.write(lambda conn: conn.execute(update(tables.threads).values(expires_at=now_us() - 1)) and None)
     at, steps, unfinished = now_us(), 0, None
     deleted: list[str] = []
     pruned: list[str] = []
     while True:
-        done = await db.write(sweep_some, at, now_us(), 10, unfinished, PART)
+        done = await served_db.write(sweep_some, at, now_us(), 10, unfinished, PART)
         steps += 1
         deleted, pruned, unfinished = deleted + done.deleted, pruned + done.pruned, done.unfinished
         assert (await driver.state(kept))["values"] == state
         for key in done.set_aside:
-            while await db.write(checkpoints.delete_set_aside, key, PART):
+            while await served_db.write(checkpoints.delete_set_aside, key, PART):
                 pass
         if not done.more:
             break
@@ -159,7 +150,7 @@ async def test_expired_threads_with_much_history_go_in_parts(driver: Driver, db:
     assert steps > 8
     assert [each["values"] for each in await driver.history(kept)] == [state]
     await driver.http.delete(f"/threads/{kept}")
-    assert await db.read(rows) == before
+    assert await served_db.read(rows) == before
 
 
 async def test_two_processes_sweep_at_once(tmp_path: Path) -> None:
@@ -168,7 +159,9 @@ async def test_two_processes_sweep_at_once(tmp_path: Path) -> None:
     try:
         ids = [str(uuid4()) for _ in range(300)]
         await first.write(_expired_threads, ids)
-        counts = await asyncio.gather(*(sweep_once(sweeper.sweep_expired_threads(db, 1000)) for db in (first, second)))
+        counts = await asyncio.gather(
+            *(sweep_once(sweeper.sweep_expired_threads(served_db, 1000)) for served_db in (first, second))
+        )
         assert sum(counts) == len(ids)
         left = await first.read(lambda conn: conn.execute(select(tables.threads.c.ttl_strategy)).scalars().all())
         assert list(left) == ["keep_latest"] * 100

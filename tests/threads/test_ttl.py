@@ -38,31 +38,20 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         yield app
 
 
-@pytest.fixture
-def driver(http: httpx.AsyncClient) -> Driver:
-    return Driver(http)
-
-
-@pytest.fixture
-def db(app: Starlette) -> Database:
-    database: Database = app.state.server.db
-    return database
-
-
 async def ttl_of(http: httpx.AsyncClient, thread_id: str) -> Any:
     answer = await http.get(f"/threads/{thread_id}", params={"include": "ttl"})
     assert answer.status_code == 200, answer.text
     return answer.json().get("ttl")
 
 
-async def expire(db: Database, *thread_ids: str) -> None:
+async def expire(served_db: Database, *thread_ids: str) -> None:
     """As if their time were over."""
     ids = update(tables.threads).where(tables.threads.c.thread_id.in_(thread_ids))
-    await db.write(lambda conn: conn.execute(ids.values(expires_at=now_us() - 1)) and None)
+    await served_db.write(lambda conn: conn.execute(ids.values(expires_at=now_us() - 1)) and None)
 
 
-async def sweep(db: Database, limit: int = LIMIT) -> int:
-    return await sweep_once(sweep_expired_threads(db, limit))
+async def sweep(served_db: Database, limit: int = LIMIT) -> int:
+    return await sweep_once(sweep_expired_threads(served_db, limit))
 
 
 def rows(conn: Connection) -> dict[str, int]:
@@ -157,32 +146,34 @@ def test_what_a_run_may_give_its_thread(given: Any, ttl: Ttl | None) -> None:
 # --- once the time is over
 
 
-async def test_nothing_is_left_of_a_deleted_thread(http: httpx.AsyncClient, driver: Driver, db: Database) -> None:
-    before = await db.read(rows)
+async def test_nothing_is_left_of_a_deleted_thread(
+    http: httpx.AsyncClient, driver: Driver, served_db: Database
+) -> None:
+    before = await served_db.read(rows)
     thread = await driver.thread(ttl={"ttl": 60}, metadata={"tag": "a", "n": 1})
     for word in ("a", "b", "c"):
         await driver.wait(thread, "nested", {"x": word}, stream_resumable=True)
     await driver.wait(thread, "hitl", {})
-    full = await db.read(rows)
+    full = await served_db.read(rows)
     assert all(full[name] > before[name] for name in ("runs", "events", "checkpoints", "checkpoint_values"))
-    assert await sweep(db) == 0
-    await expire(db, thread)
-    assert await sweep(db) == 1
-    assert await db.read(rows) == before
+    assert await sweep(served_db) == 0
+    await expire(served_db, thread)
+    assert await sweep(served_db) == 1
+    assert await served_db.read(rows) == before
     assert (await http.get(f"/threads/{thread}")).status_code == 404
 
 
 async def test_keep_latest_drops_history_and_keeps_the_thread(
-    http: httpx.AsyncClient, driver: Driver, db: Database
+    http: httpx.AsyncClient, driver: Driver, served_db: Database
 ) -> None:
     thread = await driver.thread(ttl={"ttl": 60, "strategy": "keep_latest"})
     for word in ("a", "b", "c"):
         await driver.wait(thread, "chat", {"messages": [{"role": "user", "content": word}]})
     state, shown, runs = await driver.state(thread), await driver.show(thread), await driver.runs(thread)
     assert len(await driver.history(thread)) > 3
-    await expire(db, thread)
+    await expire(served_db, thread)
     over = await ttl_of(http, thread)
-    assert await sweep(db) == 1
+    assert await sweep(served_db) == 1
     assert [each["values"] for each in await driver.history(thread)] == [state["values"]]
     assert await driver.state(thread) == {
         **state,
@@ -192,71 +183,73 @@ async def test_keep_latest_drops_history_and_keeps_the_thread(
     assert await driver.runs(thread) == runs
     renewed = await ttl_of(http, thread)
     assert datetime.fromisoformat(renewed["expires_at"]) - datetime.fromisoformat(over["expires_at"]) >= 60 * MINUTE
-    assert await sweep(db) == 0
+    assert await sweep(served_db) == 0
     after = await driver.wait(thread, "chat", {"messages": [{"role": "user", "content": "d"}]})
     assert len(after["messages"]) == 8
 
 
-async def test_an_interrupted_thread_can_be_answered_after_its_history_is_gone(driver: Driver, db: Database) -> None:
+async def test_an_interrupted_thread_can_be_answered_after_its_history_is_gone(
+    driver: Driver, served_db: Database
+) -> None:
     thread = await driver.thread(ttl={"ttl": 60, "strategy": "keep_latest"})
     await driver.wait(thread, "nested_hitl", {"x": "a"})
     asked = await driver.show(thread)
     assert asked["status"] == "interrupted"
-    await expire(db, thread)
-    assert await sweep(db) == 1
+    await expire(served_db, thread)
+    assert await sweep(served_db) == 1
     assert await driver.show(thread) == asked
     await driver.wait(thread, "nested_hitl", command={"resume": "yes"})
     assert (await driver.show(thread))["status"] == "idle"
 
 
-async def test_threads_that_live_for_no_time_do_not_keep_the_sweep_going(driver: Driver, db: Database) -> None:
+async def test_threads_that_live_for_no_time_do_not_keep_the_sweep_going(driver: Driver, served_db: Database) -> None:
     for strategy in ("keep_latest", "keep_latest", "delete"):
         await driver.thread(ttl={"ttl": 0, "strategy": strategy})
-    assert await sweep(db) == 3
-    assert await sweep(db) == 2
+    assert await sweep(served_db) == 3
+    assert await sweep(served_db) == 2
 
 
 async def test_a_thread_with_a_run_in_flight_does_not_expire(
-    http: httpx.AsyncClient, driver: Driver, db: Database, gate: Gate
+    http: httpx.AsyncClient, driver: Driver, served_db: Database, gate: Gate
 ) -> None:
     thread = await driver.thread(ttl={"ttl": 60})
     run = await driver.start(thread, "gated", gate.state)
     await gate.reached()
-    await expire(db, thread)
-    assert await sweep(db) == 0
+    await expire(served_db, thread)
+    assert await sweep(served_db) == 0
     gate.open()
     assert (await driver.join(thread, run["run_id"]))["log"] == ["first", "gate", "last"]
     await driver.settled(thread)
-    await expire(db, thread)
-    assert await sweep(db) == 1
+    await expire(served_db, thread)
+    assert await sweep(served_db) == 1
     assert (await http.get(f"/threads/{thread}")).status_code == 404
 
 
-async def test_a_thread_with_a_run_for_later_does_not_expire(driver: Driver, db: Database) -> None:
+async def test_a_thread_with_a_run_for_later_does_not_expire(driver: Driver, served_db: Database) -> None:
     thread = await driver.thread(ttl={"ttl": 60})
     run = await driver.start(thread, "echo", {"x": "a"}, after_seconds=3600)
-    await expire(db, thread)
-    assert await sweep(db) == 0
+    await expire(served_db, thread)
+    assert await sweep(served_db) == 0
     await driver.cancel(thread, run["run_id"])
-    await expire(db, thread)
-    assert await sweep(db) == 1
+    await expire(served_db, thread)
+    assert await sweep(served_db) == 1
 
 
 async def test_a_sweep_is_limited_and_begins_with_the_longest_expired(
-    http: httpx.AsyncClient, driver: Driver, db: Database
+    http: httpx.AsyncClient, driver: Driver, served_db: Database
 ) -> None:
     first, second, third = [await driver.thread(ttl={"ttl": 60}) for _ in range(3)]
     for thread in (second, first, third):
-        await expire(db, thread)
-    assert await sweep(db, limit=2) == 2
+        await expire(served_db, thread)
+    assert await sweep(served_db, limit=2) == 2
     assert [(await http.get(f"/threads/{each}")).status_code for each in (first, second, third)] == [404, 404, 200]
 
 
-async def test_the_same_id_may_be_used_again(driver: Driver, db: Database) -> None:
+async def test_the_same_id_may_be_used_again(driver: Driver, served_db: Database) -> None:
     thread = await driver.thread(ttl={"ttl": 60})
     await driver.wait(thread, "echo", {"x": "a"})
-    await expire(db, thread)
-    assert await sweep(db) == 1
+    await expire(served_db, thread)
+    assert await sweep(served_db) == 1
     assert await driver.thread(thread_id=thread) == thread
     assert await driver.history(thread) == []
     assert (await driver.wait(thread, "echo", {"x": "b"}))["x"] == "b!"
@@ -266,25 +259,25 @@ async def converse(driver: Driver, thread: str) -> list[Any]:
     return [await driver.wait(thread, "nested", {"x": "a"}) for _ in range(8)]
 
 
-async def test_many_threads_expire_while_runs_go_on(driver: Driver, db: Database) -> None:
+async def test_many_threads_expire_while_runs_go_on(driver: Driver, served_db: Database) -> None:
     """Runs are neither held up for good nor harmed, and none of their threads is missing or busy in the end."""
     undisturbed = await converse(driver, await driver.thread())
-    before = await db.read(rows)
+    before = await served_db.read(rows)
     living = [await driver.thread(ttl={"ttl": 60}) for _ in range(6)]
     expired = [await driver.thread(ttl={"ttl": 0, "strategy": "delete" if i % 3 else "keep_latest"}) for i in range(60)]
     for thread in expired[:10]:
         await driver.wait(thread, "echo", {"x": "a"})
-    await expire(db, *expired)
-    swept, *answers = await asyncio.gather(sweep(db), *(converse(driver, thread) for thread in living))
+    await expire(served_db, *expired)
+    swept, *answers = await asyncio.gather(sweep(served_db), *(converse(driver, thread) for thread in living))
     assert swept == 60
     assert answers == [undisturbed] * len(living)
     for thread in living:
         assert (await driver.show(thread))["status"] == "idle"
         assert await driver.statuses(thread) == ["success"] * 8
-    await expire(db, *living, *expired)
-    assert await sweep(db) == len(living) + 20
+    await expire(served_db, *living, *expired)
+    assert await sweep(served_db) == len(living) + 20
     await driver.http.post("/threads/prune", json={"thread_ids": expired})
-    assert await db.read(rows) == before
+    assert await served_db.read(rows) == before
 
 
 async def test_the_server_sweeps_by_itself(tmp_path: Path) -> None:

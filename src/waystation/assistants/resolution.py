@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from waystation.errors import NotFound, UnprocessableInput
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import assistants
 
-__all__ = ["NOT_RUNNABLE", "Assistant", "assistant_id_of", "resolve"]
+__all__ = ["NOT_RUNNABLE", "Assistant", "ask_for", "assistant_id_of"]
 
 NOT_RUNNABLE = "The assistant or the thread does not exist."
 """One message for a missing assistant and a missing thread of a run (spec 5.2)."""
@@ -57,23 +57,31 @@ def assistant_id_of(text: str, graphs: Container[str]) -> str:
     raise _neither(text)
 
 
-def resolve(conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()) -> Assistant:
-    """The assistant that a run asks for.
+def ask_for(
+    conn: Connection, access: Access, assistant_id_or_graph_id: str, graphs: Container[str] = ()
+) -> Callable[[], Assistant]:
+    """Ask the database for the assistant of a run. Call what this returns to get it, in the same transaction.
 
-    Raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is
-    neither a UUID nor the id of a graph. Everybody may run what the server made itself (spec 18.4). `graphs` tells the two apart where the assistant of a graph has been deleted.
+    That raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is
+    neither a UUID nor the id of a graph. Everybody may run what the server made itself (spec 18.4). `graphs` tells the two
+    apart where the assistant of a graph has been deleted.
     """
     try:
         assistant_id, known = str(UUID(assistant_id_or_graph_id)), True
     except ValueError:
         assistant_id = assistant_id_for_graph(assistant_id_or_graph_id)
         known = assistant_id_or_graph_id in graphs
-    row = _RESOLVE.within(access, assistants.c.metadata, shared="visible").first(conn, {"assistant_id": assistant_id})
-    if row is not None:
-        return Assistant(*row)
-    if known:
-        raise NotFound(NOT_RUNNABLE)
-    raise _neither(assistant_id_or_graph_id)
+    asked = _RESOLVE.within(access, assistants.c.metadata, shared="visible").ask(conn, {"assistant_id": assistant_id})
+
+    def found() -> Assistant:
+        row = asked.first()
+        if row is not None:
+            return Assistant(*row)
+        if known:
+            raise NotFound(NOT_RUNNABLE)
+        raise _neither(assistant_id_or_graph_id)
+
+    return found
 
 
 def _neither(text: str) -> UnprocessableInput:

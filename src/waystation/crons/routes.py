@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from uuid_utils import uuid7
 
-from waystation.assistants import assistant_id_for_graph, resolve
+from waystation.assistants import ask_for, assistant_id_for_graph
 from waystation.auth.access import Access
 from waystation.auth.owner import kept
 from waystation.crons import queries
@@ -136,12 +136,12 @@ def _assistant_id(server: Server, text: str) -> str:
 def _store(conn: Connection, row: dict[str, Any], access: Access) -> None:
     """Raises NotFound for an assistant or a thread that the caller cannot see, or that are of two workspaces: the cron fires
     in one."""
-    resolve(conn, access, row["assistant_id"])
+    ask_for(conn, access, row["assistant_id"])()
     if row["thread_id"] is not None:
         require_thread(conn, row["thread_id"], access)
     workspace = queries.workspace_of(conn, row) or access.home
     if workspace != access.workspace:
-        resolve(conn, replace(access, workspace=workspace), row["assistant_id"])
+        ask_for(conn, replace(access, workspace=workspace), row["assistant_id"])()
     queries.create(conn, {**row, "workspace": workspace})
 
 

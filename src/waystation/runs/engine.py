@@ -28,9 +28,6 @@ __all__ = ["Engine"]
 STOP_WAIT_S = 15
 """How long deleting a running run waits for it to stop; it vanishes later in any case."""
 
-NOTHING = b"{}"
-"""What a client that waits for a run gets when the run never started."""
-
 
 class Engine:
     """Creates, cancels and deletes runs, and tells workers and listeners about it. `worker` is that of this process, if it has
@@ -218,7 +215,7 @@ class Engine:
     def _ended(self, thread_id: str, run_id: str, status: str) -> None:
         """Tell listeners of a run that no worker will ever settle."""
         self.on_notice()
-        end = RunEnd(status, NOTHING)
+        end = RunEnd(status, lifecycle.NOTHING)
         self._bus.proclaim(Event(self._positions.next(), thread_id, run_id, "", b"", end=end))
 
 

@@ -19,29 +19,34 @@ Every function takes a `Connection` and is meant to run inside one `Database.wri
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row
 
-from waystation.assistants import NOT_RUNNABLE, Assistant, resolve
+from waystation.assistants import NOT_RUNNABLE, Assistant, ask_for
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import Conflict, NotFound, WaystationError
 from waystation.runs import queries
 from waystation.runs.notices import leave_notice
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage import checkpoints
+from waystation.storage.driver import Asked
+from waystation.streams import last_words
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
 
 __all__ = [
+    "NOTHING",
     "Claim",
     "Claimed",
     "Created",
     "LeaseLost",
     "Outcome",
     "Settled",
+    "ask_lease",
     "cancel",
     "cancelled_of",
     "claim",
@@ -54,14 +59,18 @@ __all__ = [
     "record_state",
     "renew",
     "requeue",
+    "requeuing",
     "require_lease",
     "require_no_run_in_flight",
-    "settle",
+    "settling",
     "take_over_expired",
 ]
 
 NEVER = 2**62
 """A time that every lease expires before."""
+
+NOTHING = b"{}"
+"""What a client that waits for a run gets when the run never started."""
 
 SUPERSEDED = "superseded by run {run_id}"
 CANCELLED = "cancelled by the user"
@@ -147,12 +156,15 @@ def create(
 
     Raises NotFound (assistant, or a missing thread that is not to be created), Conflict (``reject`` on a busy thread),
     UnprocessableInput (an assistant id that is neither a UUID nor a graph)."""
-    assistant = resolve(conn, access, order.assistant_id, graphs)
     run_id, thread_id = order.run_id, order.thread_id
-    thread = None if order.stateless else queries.find_thread(conn, thread_id, access, lock=True)
+    found = ask_for(conn, access, order.assistant_id, graphs)
+    asked = None if order.stateless else queries.ask_thread(conn, thread_id, access, lock=True)
+    asked_active = None if order.stateless else queries.ask_active(conn, thread_id)
+    assistant = found()
+    thread = asked.first() if asked is not None else None
     if thread is None and (not order.create_thread or _is_somebody_elses(conn, access, order)):
         raise NotFound(NOT_RUNNABLE)
-    active = queries.active_runs(conn, thread_id) if thread is not None else []
+    active = asked_active.rows() if asked_active is not None and thread is not None else []
     in_the_way = [run for run in active if run.status != "interrupted"]
     if in_the_way and order.multitask_strategy == "reject":
         raise Conflict(
@@ -304,54 +316,93 @@ def claim(conn: Connection, offer: Claim, limit: int, now: int) -> list[Claimed]
 
 def require_lease(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]]:
     """Raise LeaseLost unless the worker still holds the run in this attempt. Returns what settling needs of the run."""
-    row = queries.held_run(conn, run_id, worker_id, attempt)
+    return _lease_of(queries.ask_held(conn, run_id, worker_id, attempt), run_id, worker_id, attempt)
+
+
+def _lease_of(asked: Asked, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]]:
+    row: Row[*tuple[Any, ...]] | None = asked.first()
     if row is None:
         raise LeaseLost(f"Run {run_id} is no longer held by worker {worker_id} in attempt {attempt}.")
     return row
 
 
 def guard(conn: Connection, run: Claimed) -> None:
-    """Raise LeaseLost unless the run is still held in this attempt: called in every transaction that writes for it."""
-    _held(conn, run)
+    """Raise LeaseLost unless the run is still held in this attempt."""
+    ask_lease(conn, run)()
 
 
-def _held(conn: Connection, run: Claimed) -> Row[*tuple[Any, ...]]:
-    return require_lease(conn, run.run_id, run.claim.worker_id, run.attempt)
+def ask_lease(conn: Connection, run: Claimed) -> Callable[[], Row[*tuple[Any, ...]]]:
+    """Ask whether the run is still held in this attempt: first thing in every transaction that writes for it. What this returns
+    is called before the transaction ends: the run's row, or LeaseLost is raised."""
+    holder = run.run_id, run.claim.worker_id, run.attempt
+    return partial(_lease_of, queries.ask_held(conn, *holder), *holder)
 
 
 def requeue(conn: Connection, run: Claimed, now: int) -> str:
     """Hand a held run back to the queue, because its process shuts down: that does not use up an attempt. Returns its status:
     a run that was cancelled meanwhile is not queued again but keeps waiting for a worker to settle it. Raises LeaseLost."""
-    row = _held(conn, run)
-    if row.stop_action is None:
-        queries.set_run(
-            conn,
-            run.run_id,
-            status="pending",
-            worker_id=None,
-            lease_expires_at=None,
-            handed_back=row.handed_back + 1,
-            updated_at=now,
-        )
-        return "pending"
-    return str(row.status)
+    return requeuing(conn, run, now)()
 
 
-def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Settled:
-    """Commit a run's final state together with what follows for its thread. Raises LeaseLost; then nothing is changed."""
+def requeuing(conn: Connection, run: Claimed, now: int) -> Callable[[], str]:
+    """Ask what `requeue` has to know. What this returns does it, in the same transaction."""
+    lease = ask_lease(conn, run)
+
+    def status() -> str:
+        row = lease()
+        if row.stop_action is None:
+            queries.set_run(
+                conn,
+                run.run_id,
+                status="pending",
+                worker_id=None,
+                lease_expires_at=None,
+                handed_back=row.handed_back + 1,
+                updated_at=now,
+            )
+            return "pending"
+        return str(row.status)
+
+    return status
+
+
+def settling(
+    conn: Connection, run: Claimed, outcome: Outcome, now: int, *, result: bytes | None = None
+) -> Callable[[], Settled]:
+    """Ask what has to be known to settle a run. What this returns does it, in the same transaction: it commits the run's final
+    state together with what follows for its thread, or raises LeaseLost; then nothing is changed.
+
+    `result` is what waiting clients get (JSON), given for a temporary run that is followed from another process: there it has
+    to be found when the run is gone."""
     queries.lock_thread(conn, run.thread_id)
-    row = _held(conn, run)
+    lease = ask_lease(conn, run)
+    active = None if run.kwargs.get("temporary") else queries.ask_active(conn, run.thread_id)
+    return lambda: _settle(conn, run, outcome, now, lease(), active, result)
+
+
+def _settle(
+    conn: Connection,
+    run: Claimed,
+    outcome: Outcome,
+    now: int,
+    row: Row[*tuple[Any, ...]],
+    active: Asked | None,
+    result: bytes | None,
+) -> Settled:
     status = _final_status(row, outcome)
     if run.kwargs.get("webhook"):
         leave_notice(conn, run.run_id, status, now, values=outcome.values, error=outcome.error)
-    if run.kwargs.get("temporary"):
-        queries.delete_thread(conn, run.thread_id)
+    if active is None:
+        if result is not None:
+            last_words.leave(conn, run.run_id, status, result, now)
+        queries.delete_thread(conn, run.thread_id, keep_events=result is not None)
         return Settled(status, more=False)
+    more = any(other.run_id != run.run_id for other in active.rows())
     if row.stop_action == "rollback":
         checkpoints.delete_for_runs(conn, run.thread_id, [run.run_id])
         queries.delete_run(conn, run.run_id)
-        more = _settle_thread(
-            conn, run.thread_id, now, error=_stopped("UserRollback", row.stop_reason), rest_status=None
+        _settle_thread(
+            conn, run.thread_id, now, more, error=_stopped("UserRollback", row.stop_reason), rest_status=None
         )
         return Settled("rollback", more)
     queries.set_run(
@@ -367,7 +418,7 @@ def settle(conn: Connection, run: Claimed, outcome: Outcome, now: int) -> Settle
         changes["values"] = outcome.values
     if outcome.interrupts is not None:
         changes["interrupts"] = outcome.interrupts
-    more = _settle_thread(conn, run.thread_id, now, error=error, rest_status=rest_status, **changes)
+    _settle_thread(conn, run.thread_id, now, more, error=error, rest_status=rest_status, **changes)
     return Settled(status, more)
 
 
@@ -382,10 +433,9 @@ def _stopped(name: str, reason: str | None) -> dict[str, str]:
 
 
 def _settle_thread(
-    conn: Connection, thread_id: str, now: int, *, error: Any, rest_status: str | None, **changes: Any
-) -> bool:
-    """Write the thread's status after one of its runs was settled; True when other runs are waiting."""
-    more = bool(queries.active_runs(conn, thread_id))
+    conn: Connection, thread_id: str, now: int, more: bool, *, error: Any, rest_status: str | None, **changes: Any
+) -> None:
+    """Write the thread's status after one of its runs was settled. `more` says whether others are waiting."""
     if rest_status is None:
         thread = queries.find_thread(conn, thread_id, EVERYTHING)
         rest_status = thread.rest_status if thread is not None else "idle"
@@ -399,7 +449,6 @@ def _settle_thread(
         renew_ttl=True,
         **changes,
     )
-    return more
 
 
 def renew(conn: Connection, offer: Claim, run_ids: Sequence[str]) -> None:
@@ -456,7 +505,9 @@ def cancel(
     held = _stop(conn, run_id, run.worker_id, action, CANCELLED, now)
     if not held:
         if run.kwargs.get("temporary"):
-            queries.delete_thread(conn, run.thread_id)
+            if run.listener is not None:
+                last_words.leave(conn, run_id, "interrupted", NOTHING, now)
+            queries.delete_thread(conn, run.thread_id, keep_events=run.listener is not None)
         else:
             _refresh_thread(conn, run.thread_id, now)
     return run.thread_id, held

@@ -24,13 +24,18 @@ from sqlalchemy import (
 )
 
 from waystation.auth.access import Access
+from waystation.storage.driver import Asked
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import runs, threads
+from waystation.streams import queries as event_queries
 from waystation.timestamps import MICROSECONDS
 
 __all__ = [
     "WIRE_COLUMNS",
     "active_runs",
+    "ask_active",
+    "ask_held",
+    "ask_thread",
     "cancelled_of",
     "claim",
     "delete_run",
@@ -38,7 +43,6 @@ __all__ = [
     "expired",
     "find_run",
     "find_thread",
-    "held_run",
     "insert_run",
     "insert_thread",
     "list_runs",
@@ -144,12 +148,15 @@ def insert_thread(conn: Connection, row: dict[str, Any]) -> None:
     _INSERT_THREAD.run(conn, row)
 
 
-def find_thread(
-    conn: Connection, thread_id: str, access: Access, *, lock: bool = False
-) -> Row[*tuple[Any, ...]] | None:
-    """What creating and settling runs needs of a thread, or None. With `lock`, `lock_thread` as well."""
+def find_thread(conn: Connection, thread_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
+    """What creating and settling runs needs of a thread, or None."""
+    return ask_thread(conn, thread_id, access).first()
+
+
+def ask_thread(conn: Connection, thread_id: str, access: Access, *, lock: bool = False) -> Asked:
+    """`find_thread`, whose row is fetched later. With `lock`, `lock_thread` as well."""
     statement = _LOCKED_THREAD if lock else _THREAD
-    return statement.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
+    return statement.within(access, threads.c.metadata).ask(conn, {"thread_id": thread_id})
 
 
 def lock_thread(conn: Connection, thread_id: str) -> None:
@@ -159,9 +166,14 @@ def lock_thread(conn: Connection, thread_id: str) -> None:
         _LOCK_THREAD.run(conn, {"thread_id": thread_id})
 
 
-def active_runs(conn: Connection, thread_id: str) -> list[Row[*tuple[Any, ...]]]:
+def active_runs(conn: Connection, thread_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
     """The thread's runs that are not settled, in the order they will run."""
     return _ACTIVE.rows(conn, {"thread_id": thread_id})
+
+
+def ask_active(conn: Connection, thread_id: str) -> Asked:
+    """`active_runs`, fetched later."""
+    return _ACTIVE.ask(conn, {"thread_id": thread_id})
 
 
 def set_run(conn: Connection, of_run: str, **values: Any) -> None:
@@ -201,33 +213,29 @@ def delete_run(conn: Connection, run_id: str) -> None:
     _DELETE_RUN.run(conn, {"run_id": run_id})
 
 
-def delete_thread(conn: Connection, thread_id: str) -> None:
-    """Remove a thread with its runs and events."""
+def delete_thread(conn: Connection, thread_id: str, *, keep_events: bool = False) -> None:
+    """Remove a thread with its runs, and with their events unless they are left to the sweeper of events."""
     _DELETE_THREAD.run(conn, {"thread_id": thread_id})
+    if not keep_events:
+        event_queries.delete_of_thread(conn, thread_id)
 
 
-_RUN_OF_THREAD = (
+_SELECT_RUN = (
     select(runs)
     .join(threads, threads.c.thread_id == runs.c.thread_id)
-    .where(runs.c.run_id == bindparam("run_id"), runs.c.thread_id == bindparam("thread_id"), _visible)
+    .where(runs.c.run_id == bindparam("run_id"), _visible)
 )
+_RUN = Prepared(_SELECT_RUN)
+_RUN_OF_THREAD = Prepared(_SELECT_RUN.where(runs.c.thread_id == bindparam("thread_id")))
 
 
 def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Access) -> Row[*tuple[Any, ...]] | None:
     """A run of a thread (or, with None, of whichever thread); None when there is none that the caller may see."""
-    if thread_id is None:
-        statement = (
-            select(runs)
-            .join(threads, threads.c.thread_id == runs.c.thread_id)
-            .where(runs.c.run_id == bindparam("run_id"), _visible)
-        )
-        return conn.execute(access.limit(statement, threads.c.metadata), {"run_id": run_id}).first()
-    return conn.execute(
-        access.limit(_RUN_OF_THREAD, threads.c.metadata), {"run_id": run_id, "thread_id": thread_id}
-    ).first()
+    statement = _RUN if thread_id is None else _RUN_OF_THREAD
+    return statement.within(access, threads.c.metadata).first(conn, {"run_id": run_id, "thread_id": thread_id})
 
 
-_RUN_AND_VALUES = (
+_RUN_AND_VALUES = Prepared(
     select(runs, threads.c["values"].label("thread_values"))
     .join(threads, threads.c.thread_id == runs.c.thread_id)
     .where(runs.c.run_id == bindparam("run_id"))
@@ -236,12 +244,12 @@ _RUN_AND_VALUES = (
 
 def run_and_values(conn: Connection, run_id: str) -> Row[*tuple[Any, ...]] | None:
     """A run, one that is being rolled back too, with the values of its thread (``thread_values``)."""
-    return conn.execute(_RUN_AND_VALUES, {"run_id": run_id}).first()
+    return _RUN_AND_VALUES.first(conn, {"run_id": run_id})
 
 
-def held_run(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]] | None:
+def ask_held(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Asked:
     """The run, if `worker_id` still holds it in this attempt. Nobody takes it over before the transaction ends."""
-    return _HELD.first(conn, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt})
+    return _HELD.ask(conn, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt})
 
 
 _HELD = Prepared(
@@ -331,16 +339,16 @@ def _next_due(earlier: Any, other: Any) -> Select[Any]:
     )
 
 
-_DUE = (
+_DUE = Prepared(
     _next_due(runs.alias("earlier"), runs.alias("other"))
     .join(threads, threads.c.thread_id == runs.c.thread_id)
     .with_for_update(key_share=True, skip_locked=True, of=(threads, runs))
 )
 _other_held = runs.alias("other_held")
-_CLAIM = (
+_CLAIM = Prepared(
     update(runs)
     .where(
-        runs.c.run_id.in_(bindparam("run_ids", expanding=True)),
+        runs.c.run_id == bindparam("of_id"),
         runs.c.status == "pending",
         ~exists().where(
             _other_held.c.thread_id == runs.c.thread_id,
@@ -365,11 +373,10 @@ def claim(conn: Connection, worker_id: str, limit: int, now: int, until: int) ->
 
     The rows are locked first. Only a second statement sees what other workers did before they gave the locks back.
     """
-    run_ids = list(conn.execute(_DUE, {"limit": limit, "now": now}).scalars())
-    if not run_ids:
-        return []
-    rows = conn.execute(_CLAIM, {"run_ids": run_ids, "by_worker": worker_id, "now": now, "until": until}).all()
-    return sorted(rows, key=lambda row: (row.created_at, row.run_id))
+    due = _DUE.rows(conn, {"limit": limit, "now": now})
+    by = {"by_worker": worker_id, "now": now, "until": until}
+    asked = [_CLAIM.ask(conn, {"of_id": row.run_id, **by}) for row in due]
+    return [row for each in asked for row in each.rows()]
 
 
 _NEXT_DUE_AT = select(func.min(runs.c.created_at)).where(

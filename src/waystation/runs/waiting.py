@@ -15,6 +15,7 @@ from waystation.errors import NotFound
 from waystation.runs import queries
 from waystation.storage.database import Database
 from waystation.storage.tables import threads
+from waystation.streams import last_words
 from waystation.streams import queries as event_queries
 from waystation.streams.bus import Bus, EndWaiter
 from waystation.streams.looks import Looks
@@ -96,6 +97,8 @@ class ResultWaiter:
         self._looks.looked()
         if settled is None:
             return None
+        if settled.gone and (left := await self._db.lookup(last_words.find, self._run_id)) is not None:
+            return left.result
         if settled.gone and not await self._db.lookup(event_queries.over, [self._run_id]):
             return None  # it is being rolled back
         if settled.gone and self._may_come_late():

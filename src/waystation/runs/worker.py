@@ -307,7 +307,7 @@ class Worker:
 
     async def _attempt(self, running: _Running) -> None:
         run = running.run
-        guard = partial(lifecycle.guard, run=run)
+        guard = partial(lifecycle.ask_lease, run=run)
         events = running.events = self._open_log(run, guard)
         durable = run.kwargs["durability"]
         saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
@@ -330,7 +330,14 @@ class Worker:
             await events.flush()
         except Exception:
             log.exception("events of a run could not be stored; clients that reconnect will miss them")
-        settle = partial(lifecycle.settle, run=run, outcome=ending.outcome, now=now_us())
+        left = run.kwargs.get("temporary") and self._bus.heard_elsewhere(run.thread_id, run.run_id, run.listener)
+        settle = partial(
+            lifecycle.settling,
+            run=run,
+            outcome=ending.outcome,
+            now=now_us(),
+            result=ending.result if left else None,
+        )
         settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
         if run.kwargs.get("webhook"):
@@ -338,7 +345,7 @@ class Worker:
         if settled.more:
             self._may_have_more = running.left_more = True
 
-    def _open_log(self, run: Claimed, guard: Callable[[Connection], None]) -> RunLog:
+    def _open_log(self, run: Claimed, guard: Callable[[Connection], Callable[[], object]]) -> RunLog:
         return RunLog(
             self._bus,
             self._db,
@@ -362,9 +369,11 @@ class Worker:
             if await self._db.lookup(queries.find_run, run.thread_id, run.run_id, EVERYTHING) is None:
                 running.events.end(RunEnd("rollback"))
 
-    async def _last_write(self, saver: RunSaver | None, write: Callable[[Connection], T]) -> T:
+    async def _last_write(self, saver: RunSaver | None, begin: Callable[[Connection], Callable[[], T]]) -> T:
         """End the attempt in the database, in one transaction with what its checkpoints still have to store."""
-        return await (saver.finish(write) if saver is not None else self._db.write(write))
+        if saver is not None:
+            return await saver.finish(begin)
+        return await self._db.write(lambda conn: begin(conn)())
 
     async def _ending(self, running: _Running, execution: Execution, events: RunLog) -> Ending:
         run = running.run
@@ -391,7 +400,7 @@ class Worker:
     async def _hand_back(self, running: _Running, events: RunLog, saver: RunSaver | None) -> None:
         """The process is shutting down: the run goes back to the queue and resumes elsewhere from its last checkpoint."""
         await events.flush()
-        status = await self._last_write(saver, partial(lifecycle.requeue, run=running.run, now=now_us()))
+        status = await self._last_write(saver, partial(lifecycle.requeuing, run=running.run, now=now_us()))
         events.end(RunEnd(status))
         self._bus.wake_workers()
 

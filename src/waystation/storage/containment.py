@@ -19,7 +19,7 @@ from sqlalchemy.types import Boolean
 
 from waystation.encoding import decode
 
-__all__ = ["contained", "contains", "contains_bound", "member_equals", "register", "unindexed"]
+__all__ = ["contained", "contains", "contains_bound", "member_equals", "register", "unindexed", "unwalked"]
 
 
 class json_contains(GenericFunction[bool]):
@@ -44,14 +44,31 @@ class unindexed(GenericFunction[Any]):
     inherit_cache = True
 
 
-@compiles(unindexed)
-def _plain(element: unindexed, compiler: SQLCompiler, **kw: Any) -> str:
-    return compiler.process(element.clauses, **kw)
-
-
 @compiles(unindexed, "sqlite")
 def _sqlite_unindexed(element: unindexed, compiler: SQLCompiler, **kw: Any) -> str:
     return "+" + compiler.process(element.clauses, **kw)
+
+
+class unwalked(GenericFunction[Any]):
+    """``unwalked(column)``: the column's value to sort by, where walking an index in this order would be the wrong plan.
+
+    Only PostgreSQL would do so: it knows how many rows match, but not that they are all at the other end.
+    """
+
+    inherit_cache = True
+
+
+@compiles(unindexed)
+@compiles(unwalked)
+def _plain(element: unindexed | unwalked, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(unwalked, "postgresql")
+def _postgresql_unwalked(element: unwalked, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = element.clauses
+    nothing = "|| ''" if isinstance(column.type, Text) else "+ 0"
+    return f"({compiler.process(column, **kw)} {nothing})"
 
 
 def contains(column: ColumnElement[Any], needle: str | bytes) -> ColumnElement[bool]:

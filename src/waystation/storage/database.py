@@ -50,6 +50,13 @@ class Database(Protocol):
         any later `write` of that thread."""
         ...
 
+    def post_repeatable(
+        self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """`post` for a function that does nothing more when it is run again after it has been committed. That is done when a
+        crash of the server leaves open whether it was, where other callers get Unavailable."""
+        ...
+
     def read_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """`read` for code on a plain thread (synchronous graph nodes, start-up). Never call it on an event loop."""
         ...

@@ -6,56 +6,83 @@ executes are therefore plain SQL, in the part of the language both databases sha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection
 
-__all__ = ["PIPELINE", "InsertSql", "Sql", "settled"]
+from waystation.storage.wire import Answer, wire_of
+
+__all__ = ["Asked", "InsertSql", "Sql"]
 
 Row = tuple[Any, ...]
 
 TOGETHER = 32
 """Rows inserted by one statement at most."""
 
-PIPELINE = "pipeline"
-"""Where a PostgreSQL connection's ``info`` has psycopg's pipeline while it is in pipeline mode."""
 
+class Asked:
+    """A query whose result is fetched later: on PostgreSQL several are sent before the first answer is waited for."""
 
-def settled(conn: Connection, cursor: Any) -> Any:
-    """`cursor`, once the server has answered. In a pipeline a statement is only on its way when `execute` returns."""
-    pipeline = conn.info.get(PIPELINE)
-    if pipeline is not None:
-        pipeline.sync()
-    return cursor
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Callable[[], Sequence[Any]]) -> None:
+        self._rows = rows
+
+    def rows(self) -> Sequence[Any]:
+        """All rows of the result. Asked for once."""
+        return self._rows()
+
+    def first(self) -> Any | None:
+        """The first row, if there is one. Instead of `rows`."""
+        rows = self._rows()
+        return rows[0] if rows else None
 
 
 class Sql:
-    """One statement with ``?`` for its parameters. It must not contain ``?`` or ``%`` otherwise."""
+    """One statement with ``?`` for its parameters. It must not contain ``?`` otherwise."""
 
     __slots__ = ("_postgresql", "_sqlite")
 
     def __init__(self, statement: str) -> None:
         self._sqlite = statement
-        self._postgresql = statement.replace("?", "%s")
+        parts = statement.split("?")
+        numbered = [f"{part}${number}" for part, number in zip(parts, count(1), strict=False)][:-1]
+        self._postgresql = "".join([*numbered, parts[-1]]).encode()
 
     def rows(self, conn: Connection, *parameters: Any) -> Sequence[Row]:
         """All rows of the result."""
-        rows: Sequence[Row] = self._execute(conn, parameters).fetchall()
-        return rows
+        if conn.dialect.name == "sqlite":
+            rows: Sequence[Row] = self._on_sqlite(conn, parameters).fetchall()
+            return rows
+        return self._on_postgresql(conn, parameters).rows()
 
     def row(self, conn: Connection, *parameters: Any) -> Row | None:
         """The first row, if there is one."""
         rows = self.rows(conn, *parameters)
         return rows[0] if rows else None
 
+    def ask(self, conn: Connection, *parameters: Any) -> Asked:
+        """Send the query now, and fetch its rows later."""
+        if conn.dialect.name == "sqlite":
+            rows = self.rows(conn, *parameters)
+            return Asked(lambda: rows)
+        return Asked(self._on_postgresql(conn, parameters).rows)
+
     def run(self, conn: Connection, *parameters: Any) -> None:
         """Execute a statement whose result nobody needs."""
-        self._execute(conn, parameters)
+        if conn.dialect.name == "sqlite":
+            self._on_sqlite(conn, parameters)
+        else:
+            self._on_postgresql(conn, parameters)
 
-    def _execute(self, conn: Connection, parameters: Sequence[Any]) -> Any:
+    def _on_sqlite(self, conn: Connection, parameters: Sequence[Any]) -> Any:
         raw: Any = conn.connection.dbapi_connection
-        return raw.execute(self._sqlite if conn.dialect.name == "sqlite" else self._postgresql, parameters)
+        return raw.execute(self._sqlite, parameters)
+
+    def _on_postgresql(self, conn: Connection, parameters: Sequence[Any]) -> Answer:
+        return wire_of(conn).send(self._postgresql, parameters)
 
 
 class InsertSql:

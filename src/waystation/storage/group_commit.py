@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from waystation.errors import Unavailable
 
-__all__ = ["Call", "GroupCommit"]
+__all__ = ["CAREFUL_GROUPS", "Call", "GroupCommit"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +30,10 @@ log = structlog.get_logger("waystation.storage")
 GROUP = 256
 """Callers committed together at most: bounds the time the first one waits for the last."""
 
+CAREFUL_GROUPS = 100
+"""Groups with a savepoint for each caller after a caller has failed. Otherwise a group does without, which spares every caller two
+statements, and is taken back for a caller that fails: what it had done so far is done again."""
+
 
 @dataclass(slots=True)
 class Call:
@@ -38,6 +42,8 @@ class Call:
     run: Callable[[Connection], Any]
     loop: asyncio.AbstractEventLoop | None
     future: Any
+    repeatable: bool = False
+    """It may be run again after it has been committed."""
     result: Any = None
     error: BaseException | None = None
 
@@ -64,8 +70,17 @@ class GroupCommit:
 
     def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """See `Database.post`."""
+        return self._post(lambda conn: fn(conn, *args, **kwargs))
+
+    def post_repeatable(
+        self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """See `Database.post_repeatable`."""
+        return self._post(lambda conn: fn(conn, *args, **kwargs), repeatable=True)
+
+    def _post(self, run: Callable[[Connection], T], *, repeatable: bool = False) -> Future[T]:
         future: Future[T] = Future()
-        self._enqueue(Call(lambda conn: fn(conn, *args, **kwargs), None, future))
+        self._enqueue(Call(run, None, future, repeatable))
         return future
 
     @property

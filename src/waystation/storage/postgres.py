@@ -1,7 +1,7 @@
 """`Database` on PostgreSQL: one writing connection that commits in groups, and reading connections on threads.
 
-Round trips and commits are what PostgreSQL costs, so a group is sent in pipeline mode: `Sql` and `Prepared` statements without
-a result do not wait for the server, and one commit is for all. When a caller fails, or the database refuses a statement
+Round trips and commits are what PostgreSQL costs, so a group is sent in pipeline mode (`waystation.storage.wire`): `Sql` and `Prepared`
+statements wait for the server only when their result is asked for, and one commit is for all. When a caller fails, or the database refuses a statement
 of a group, the group is taken back and its callers run again one by one, each in a transaction of its own: only
 then is it certain whose error it is. The same happens after waiting for a row that another process has locked, so that two
 groups never wait for each other for long.
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from random import random
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
@@ -26,9 +26,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from waystation.encoding import decode, encode
 from waystation.errors import ConfigError, Unavailable, UnprocessableInput
-from waystation.storage.driver import PIPELINE
-from waystation.storage.group_commit import Call, GroupCommit
+from waystation.storage.group_commit import CAREFUL_GROUPS, Call, GroupCommit
 from waystation.storage.threaded import ThreadedDatabase
+from waystation.storage.wire import WIRE, Answer, Wire, wire_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -52,10 +52,6 @@ LOCK_TIMEOUT_MS = 100
 ALONE_LOCK_TIMEOUT_MS = 2_000
 """The same for a caller on its own: longer than the second after which PostgreSQL looks for deadlocks."""
 
-CAREFUL_GROUPS = 100
-"""Groups with a savepoint for each caller after a caller has failed. Otherwise a group does without, which spares every caller two
-statements, and is taken back for a caller that fails."""
-
 PATIENCE_S = 10
 """How long a caller is tried again: while a row stays locked, or the server is away."""
 
@@ -64,13 +60,17 @@ PAUSE_S = 0.05
 
 CONNECT_TIMEOUT_S = 5
 
-OWN_ID = "SELECT pg_current_xact_id()::text"
+OWN_ID = b"SELECT pg_current_xact_id()::text"
 """The transaction's id, by which its fate can be asked for on another connection."""
 
 FATE = (
     """SELECT CASE WHEN %(id)s::xid8 < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(%(id)s::xid8) END"""
 )
 """What became of a transaction; nothing if a crash has lost it so thoroughly that its id is still to come."""
+
+SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+ALONE = b"SET LOCAL lock_timeout = %d" % ALONE_LOCK_TIMEOUT_MS
 
 LIFE = "SELECT stats_reset::text FROM pg_stat_bgwriter"
 """What only a crash of the server changes: statistics begin anew then. Afterwards the id of a transaction that was lost in the
@@ -133,7 +133,9 @@ class PostgresDatabase(ThreadedDatabase):
     # --- connections
 
     def _connect(self) -> Connection:
-        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.info[WIRE] = Wire(_raw(connection))
+        return connection
 
     def _writing_connection(self) -> Connection:
         if self._writing is None:
@@ -159,10 +161,17 @@ class PostgresDatabase(ThreadedDatabase):
     def _is_lost(self, error: BaseException) -> bool:
         """Whether the connection is gone, or could not be made."""
         cause = error.orig if isinstance(error, DBAPIError) else error
-        if isinstance(cause, self._psycopg.errors.IdleInTransactionSessionTimeout):
+        if isinstance(cause, self._psycopg.errors.IdleInTransactionSessionTimeout) or self._is_outdated(cause):
             return True
         return isinstance(cause, (self._psycopg.OperationalError, self._psycopg.InterfaceError)) and (
             getattr(cause, "sqlstate", None) is None or str(cause.sqlstate).startswith(("08", "57P"))
+        )
+
+    def _is_outdated(self, cause: BaseException | None) -> bool:
+        """Whether the connection's prepared statements are gone, or made for tables that have changed since."""
+        errors = self._psycopg.errors
+        return isinstance(cause, errors.InvalidSqlStatementName) or (
+            isinstance(cause, errors.FeatureNotSupported) and cause.diag.source_function == "RevalidateCachedQuery"
         )
 
     def _sqlstate(self, error: BaseException) -> str | None:
@@ -188,17 +197,19 @@ class PostgresDatabase(ThreadedDatabase):
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
+            # Which plan is good for a search depends on what is searched for; hot statements have one that is always good.
+            _raw(connection).prepare_threshold = None
             with self._lock:
                 self._reader_connections.add(connection)
         self._reading += 1
         try:
-            with _pipeline(connection) as raw:
-                raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                result = run(connection)
-                raw.execute("ROLLBACK")
+            wire = wire_of(connection)
+            wire.send(SNAPSHOT)
+            result = run(connection)
+            wire.end(b"ROLLBACK")
             return result
         except BaseException as error:
-            if self._is_lost(error) or not _rolled_back(connection):
+            if self._is_lost(error) or not wire_of(connection).roll_back():
                 self._local.connection = None
                 with self._lock:
                     self._reader_connections.discard(connection)
@@ -238,7 +249,10 @@ class PostgresDatabase(ThreadedDatabase):
                 return status.committing and self._patiently(lambda: self._was_committed(status))
             except Unavailable as unknown:
                 for call in group:
-                    call.error = call.error or unknown
+                    if call.repeatable:
+                        self._alone(call)
+                    else:
+                        call.error = call.error or unknown
         except _TakeBack:
             self._roll_back()
             return False
@@ -251,23 +265,30 @@ class PostgresDatabase(ThreadedDatabase):
         status.life = connection.info[_LIFE]
         apart = len(group) > 1 and self._careful > 0
         self._careful = max(0, self._careful - 1)
-        with _pipeline(connection) as raw:
-            raw.execute("BEGIN")
-            own_id = raw.execute(OWN_ID)
-            for call in group:
+        wire = wire_of(connection)
+        wire.send(b"BEGIN")
+        own_id = wire.send(OWN_ID)
+        for call in group:
+            if apart:
+                wire.send(b"SAVEPOINT caller")
+            if not self._run(call, connection):
+                self._careful = CAREFUL_GROUPS
                 if apart:
-                    raw.execute("SAVEPOINT caller")
-                if not self._run(call, connection):
-                    self._careful = CAREFUL_GROUPS
-                    if apart:
-                        raw.execute("ROLLBACK TO caller")
-                    elif len(group) > 1:
-                        raise _TakeBack
-                if apart:
-                    raw.execute("RELEASE caller")
-            (status.transaction,) = own_id.fetchone() or (None,)
-            status.committing = True
-            raw.execute("COMMIT" if any(call.error is None for call in group) else "ROLLBACK")
+                    wire.send(b"ROLLBACK TO caller")
+                elif len(group) > 1:
+                    raise _TakeBack
+            if apart:
+                wire.send(b"RELEASE caller")
+        self._finish(wire, own_id, status, keep=any(call.error is None for call in group))
+
+    def _finish(self, wire: Wire, own_id: Answer, status: _Progress, *, keep: bool) -> None:
+        """Commit what has been sent, or take it back. Nothing is committed before the transaction's id is known."""
+        ((status.transaction,),) = own_id.rows()
+        status.committing = True
+        committed = wire.send(b"COMMIT" if keep else b"ROLLBACK")
+        wire.settle()
+        if keep and committed.tag != b"COMMIT":
+            raise self._psycopg.errors.InFailedSqlTransaction("a function went on after a statement had failed")
 
     def _run(self, call: Call, connection: Connection) -> bool:
         """Whether the function did what it wanted. An error of its own is kept for its caller, one of the database raised: in a
@@ -297,8 +318,9 @@ class PostgresDatabase(ThreadedDatabase):
                         if status.committing and self._patiently(lambda status=status: self._was_committed(status)):  # type: ignore[misc]
                             return
                     except Unavailable as unknown:
-                        call.error = unknown
-                        return
+                        if not call.repeatable:
+                            call.error = unknown
+                            return
                 else:
                     self._roll_back()
                 again = lost or self._sqlstate(error) in (*_AGAIN, _UNIQUE)
@@ -319,13 +341,12 @@ class PostgresDatabase(ThreadedDatabase):
 
     def _attempt_alone(self, connection: Connection, call: Call, status: _Progress) -> None:
         status.life = connection.info[_LIFE]
-        raw = _raw(connection)
-        raw.execute("BEGIN")
-        raw.execute(f"SET LOCAL lock_timeout = {ALONE_LOCK_TIMEOUT_MS}")
-        (status.transaction,) = raw.execute(OWN_ID).fetchone() or (None,)
+        wire = wire_of(connection)
+        wire.send(b"BEGIN")
+        wire.send(ALONE)
+        own_id = wire.send(OWN_ID)
         call.result = call.run(connection)
-        status.committing = True
-        raw.execute("COMMIT")
+        self._finish(wire, own_id, status, keep=True)
 
     def _was_committed(self, status: _Progress) -> bool:
         """What became of the transaction whose connection was lost at its commit. Raises Unavailable when that cannot be told:
@@ -341,7 +362,7 @@ class PostgresDatabase(ThreadedDatabase):
             time.sleep(PAUSE_S)
 
     def _roll_back(self) -> None:
-        if self._writing is not None and not _rolled_back(self._writing):
+        if self._writing is not None and not wire_of(self._writing).roll_back():
             self._drop_writing()
 
     def _drop_writing(self) -> None:
@@ -375,37 +396,6 @@ def _raw(connection: Connection) -> psycopg.Connection[Any]:
     return raw  # type: ignore[no-any-return]
 
 
-@contextmanager
-def _pipeline(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
-    """psycopg's connection in pipeline mode. The first error counts: what follows from it in the pipeline says nothing new."""
-    raw = _raw(connection)
-    first: BaseException | None = None
-    try:
-        with raw.pipeline() as pipeline:
-            connection.info[PIPELINE] = pipeline
-            try:
-                yield raw
-            except BaseException as error:  # noqa: BLE001 - raised below, when the pipeline has been left
-                first = error
-            finally:
-                connection.info.pop(PIPELINE, None)
-    except Exception:
-        if first is None:
-            raise
-    if first is not None:
-        raise first
-
-
-def _rolled_back(connection: Connection) -> bool:
-    """Take back what a failed function has begun; whether the connection can still be used. Not in a pipeline, which ignores
-    everything that follows an error."""
-    try:
-        _raw(connection).execute("ROLLBACK")
-    except Exception:  # noqa: BLE001 - whatever it is, the connection is of no use any more
-        return False
-    return True
-
-
 def _discard(connection: Connection) -> None:
     """Close a connection without talking to the server about it."""
     with suppress(Exception):
@@ -434,30 +424,18 @@ def _engine(uri: str) -> Engine:
         use_native_hstore=False,
     )
 
-    def answered(run: Callable[[Any, str, Any], object]) -> Callable[[Any, str, Any, Any], bool]:
-        """SQLAlchemy looks at the result right away: in a pipeline it has to be waited for."""
+    def leave_wire(_cursor: Any, _statement: str, _parameters: Any, context: Any) -> None:
+        """SQLAlchemy's statements go through psycopg's cursors."""
+        try:
+            wire: Wire | None = context.root_connection.info.get(WIRE)
+        except NotImplementedError:  # SQLAlchemy looks at a new server with a connection that has no info
+            return
+        if wire is not None:
+            wire.leave()
 
-        def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-            pipeline = _pipeline_of(context)
-            if pipeline is None:
-                return False
-            run(cursor, statement, parameters)
-            pipeline.sync()
-            return True
-
-        return execute
-
-    event.listen(engine, "do_execute", answered(lambda cursor, *query: cursor.execute(*query)))
-    event.listen(engine, "do_executemany", answered(lambda cursor, *query: cursor.executemany(*query)))
+    event.listen(engine, "do_execute", leave_wire)
+    event.listen(engine, "do_executemany", leave_wire)
     return engine
-
-
-def _pipeline_of(context: Any) -> psycopg.Pipeline | None:
-    try:
-        pipeline: psycopg.Pipeline | None = context.root_connection.info.get(PIPELINE)
-    except NotImplementedError:  # SQLAlchemy looks at a new server with a connection that has no info
-        return None
-    return pipeline
 
 
 def _described(uri: str) -> str:

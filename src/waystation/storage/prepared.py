@@ -8,14 +8,18 @@ On PostgreSQL, moreover, a statement without a result does not wait for the serv
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Delete, Insert, Select, Text, Update, bindparam
+from sqlalchemy import JSON, ColumnElement, Connection, Delete, Insert, Select, Text, Update, bindparam
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import Dialect
 
 from waystation.auth.access import Access, Shared
-from waystation.storage.driver import settled
+from waystation.encoding import encode
+from waystation.storage.driver import Asked
+from waystation.storage.wire import Answer, wire_of
 
 __all__ = ["Prepared", "Within"]
 
@@ -34,7 +38,7 @@ class Prepared:
     def __init__(self, statement: Statement, given: tuple[str, ...] = ()) -> None:
         self._statement = statement
         self._given = given
-        self._drivers: dict[str, _OnDriver] = {}
+        self._drivers: dict[str, _OnSqlite | _OnPostgresql] = {}
         self._limited: dict[Hashable, Prepared] = {}
 
     def within(self, access: Access, metadata: ColumnElement[Any], shared: Shared = "hidden") -> Prepared | Within:
@@ -53,7 +57,7 @@ class Prepared:
                 self._limited[limits.shape] = prepared
         return Within(prepared, given)
 
-    def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
+    def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """All rows of the result, as named tuples."""
         return self._on(conn.dialect).rows(conn, parameters)
 
@@ -62,20 +66,23 @@ class Prepared:
         rows = self.rows(conn, parameters)
         return rows[0] if rows else None
 
+    def ask(self, conn: Connection, parameters: Mapping[str, Any]) -> Asked:
+        """Send the query now, and fetch its rows later."""
+        return self._on(conn.dialect).ask(conn, parameters)
+
     def run(self, conn: Connection, parameters: Mapping[str, Any]) -> None:
         """Execute a statement whose result nobody needs."""
-        self._on(conn.dialect).execute(conn, parameters)
+        self._on(conn.dialect).run(conn, parameters)
 
     def count(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
         """Execute a statement that has no result; returns how many rows it touched."""
-        cursor = self._on(conn.dialect).execute(conn, parameters)
-        touched: int = settled(conn, cursor).rowcount
-        return touched
+        return self._on(conn.dialect).count(conn, parameters)
 
-    def _on(self, dialect: Dialect) -> _OnDriver:
+    def _on(self, dialect: Dialect) -> _OnSqlite | _OnPostgresql:
         driver = self._drivers.get(dialect.name)
         if driver is None:
-            driver = self._drivers[dialect.name] = _OnDriver(self._statement, self._given, dialect)
+            on = _OnSqlite if dialect.name == "sqlite" else _OnPostgresql
+            driver = self._drivers[dialect.name] = on(self._statement, self._given, dialect)
         return driver
 
 
@@ -88,13 +95,17 @@ class Within:
         self._prepared = prepared
         self._given = given
 
-    def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
+    def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """As `Prepared.rows`."""
         return self._prepared.rows(conn, {**parameters, **self._given})
 
     def first(self, conn: Connection, parameters: Mapping[str, Any]) -> Any | None:
         """As `Prepared.first`."""
         return self._prepared.first(conn, {**parameters, **self._given})
+
+    def ask(self, conn: Connection, parameters: Mapping[str, Any]) -> Asked:
+        """As `Prepared.ask`."""
+        return self._prepared.ask(conn, {**parameters, **self._given})
 
     def run(self, conn: Connection, parameters: Mapping[str, Any]) -> None:
         """As `Prepared.run`."""
@@ -105,10 +116,10 @@ class Within:
         return self._prepared.count(conn, {**parameters, **self._given})
 
 
-class _OnDriver:
+class _Compiled:
     """The statement as a driver takes it. The same for every database of a dialect."""
 
-    __slots__ = ("_by_name", "_parameters", "_results", "_row", "_sql")
+    __slots__ = ("_parameters", "_row", "_sql")
 
     _parameters: list[tuple[str, bool, Any]]
     """In the statement's order: a name, whether it is a parameter, and the parameter's converter or the constant."""
@@ -116,31 +127,24 @@ class _OnDriver:
     def __init__(self, statement: Any, given: tuple[str, ...], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect, column_keys=list(given) or None)
         self._sql = str(compiled)
-        self._by_name = not compiled.positional
         constants = compiled.params
-        convert: Mapping[str, Convert] = compiled._bind_processors
         named = {bind.key for bind in compiled.binds.values() if bind.required} | set(given)
         self._parameters = []
-        for name in constants if self._by_name else compiled.positiontup:
-            converter = convert.get(name)
+        for name in compiled.positiontup or ():
+            convert = self._converter(compiled, name)
             if name in named:
-                self._parameters.append((name, True, converter))
+                self._parameters.append((name, True, convert))
             else:
-                constant = constants[name] if converter is None else converter(constants[name])
+                constant = constants[name] if convert is None else convert(constants[name])
                 self._parameters.append((name, False, constant))
-        columns = list(getattr(statement, "selected_columns", ()) or getattr(statement, "exported_columns", ()))
-        keys = [column.key for column in columns]
-        row: Any = namedtuple("Row", keys, rename=True)  # type: ignore[misc]
+        row: Any = namedtuple("Row", [column.key for column in _columns(statement)], rename=True)  # type: ignore[misc]
         self._row = row._make
-        self._results = [
-            (index, processor)
-            for index, column in enumerate(columns)
-            if dialect.name == "sqlite"  # psycopg gives what we want by itself
-            and (processor := column.type.result_processor(dialect, None)) is not None
-        ]
 
-    def execute(self, conn: Connection, parameters: Mapping[str, Any]) -> Any:
-        raw: Any = conn.connection.dbapi_connection
+    def _converter(self, compiled: Any, name: str) -> Convert | None:
+        convert: Convert | None = compiled._bind_processors.get(name)
+        return convert
+
+    def _values(self, parameters: Mapping[str, Any]) -> list[Any]:
         values = []
         for name, given, convert in self._parameters:
             if not given:
@@ -149,17 +153,85 @@ class _OnDriver:
                 values.append(parameters[name])
             else:
                 values.append(convert(parameters[name]))
-        if self._by_name:
-            return raw.execute(
-                self._sql, {each[0]: value for each, value in zip(self._parameters, values, strict=True)}
-            )
-        return raw.execute(self._sql, values)
+        return values
 
-    def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
+
+class _OnSqlite(_Compiled):
+    __slots__ = ("_results",)
+
+    def __init__(self, statement: Any, given: tuple[str, ...], dialect: Dialect) -> None:
+        super().__init__(statement, given, dialect)
+        self._results = [
+            (index, processor)
+            for index, column in enumerate(_columns(statement))
+            if (processor := column.type.result_processor(dialect, None)) is not None
+        ]
+
+    def run(self, conn: Connection, parameters: Mapping[str, Any]) -> Any:
+        raw: Any = conn.connection.dbapi_connection
+        return raw.execute(self._sql, self._values(parameters))
+
+    def count(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
+        touched: int = self.run(conn, parameters).rowcount
+        return touched
+
+    def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
         found = []
-        for row in self.execute(conn, parameters).fetchall():
+        for row in self.run(conn, parameters).fetchall():
             values = list(row)
             for index, processor in self._results:
                 values[index] = processor(values[index])
             found.append(self._row(values))
         return found
+
+    def ask(self, conn: Connection, parameters: Mapping[str, Any]) -> Asked:
+        rows = self.rows(conn, parameters)
+        return Asked(lambda: rows)
+
+
+class _OnPostgresql(_Compiled):
+    __slots__ = ("_text",)
+
+    def __init__(self, statement: Any, given: tuple[str, ...], dialect: Dialect) -> None:
+        super().__init__(statement, given, _numbering())
+        self._text = self._sql.encode()
+
+    def _converter(self, compiled: Any, name: str) -> Convert | None:
+        kind = compiled.binds[name].type
+        if isinstance(kind, JSON):
+            return _json_or_null if kind.none_as_null else _json
+        return super()._converter(compiled, name)
+
+    def _send(self, conn: Connection, parameters: Mapping[str, Any]) -> Answer:
+        return wire_of(conn).send(self._text, self._values(parameters))
+
+    def run(self, conn: Connection, parameters: Mapping[str, Any]) -> None:
+        self._send(conn, parameters)
+
+    def count(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
+        return self._send(conn, parameters).count()
+
+    def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        return self._send(conn, parameters).rows(self._row)
+
+    def ask(self, conn: Connection, parameters: Mapping[str, Any]) -> Asked:
+        return Asked(partial(self._send(conn, parameters).rows, self._row))
+
+
+@cache
+def _numbering() -> Dialect:
+    """psycopg's dialect with libpq's own names for parameters."""
+    dialect: Dialect = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    return dialect
+
+
+def _columns(statement: Any) -> list[Any]:
+    return list(getattr(statement, "selected_columns", ()) or getattr(statement, "exported_columns", ()))
+
+
+def _json(value: Any) -> str:
+    return encode(value).decode()
+
+
+def _json_or_null(value: Any) -> str | None:
+    return None if value is None else encode(value).decode()

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from waystation.encoding import decode, encode
 from waystation.errors import ConfigError
 from waystation.storage import containment
-from waystation.storage.group_commit import Call, GroupCommit
+from waystation.storage.group_commit import CAREFUL_GROUPS, Call, GroupCommit
 from waystation.storage.threaded import ThreadedDatabase
 
 __all__ = ["SqliteDatabase"]
@@ -36,6 +36,9 @@ BUSY_TIMEOUT_MS = 10_000
 
 FOLD_BYTES = 16 * 1024 * 1024
 """Size of the write-ahead log from which it is folded back into the file, beside the writer and without stopping it."""
+
+LOOK_EVERY = 16
+"""Groups between two looks at that size."""
 
 FOLD_PAUSE_S = 1
 """Pause between two folds."""
@@ -63,6 +66,7 @@ class SqliteDatabase(ThreadedDatabase):
         self._log_file = path.with_name(path.name + "-wal")
         self._fold_wanted = threading.Event()
         self._fold_rest = False
+        self._careful = 0
         self._closing = threading.Event()
         self._writer = GroupCommit(self._commit, self._watch_log)
         self._folder = threading.Thread(target=self._fold_loop, name="waystation-folder", daemon=True)
@@ -98,30 +102,42 @@ class SqliteDatabase(ThreadedDatabase):
 
     def _commit(self, group: list[Call]) -> None:
         """Run a group in one transaction. Begin and commit go straight to the driver: SQLAlchemy would add 100 µs."""
-        connection = self._writer_connection
-        raw: Any = connection.connection.dbapi_connection
+        apart = len(group) > 1 and self._careful > 0
+        self._careful = max(0, self._careful - 1)
         try:
-            raw.execute("BEGIN IMMEDIATE")
-            if len(group) == 1:
-                _run_alone(group[0], connection)
-            else:
-                for call in group:
-                    _run_apart(call, connection, raw)
-            raw.execute("COMMIT" if any(call.error is None for call in group) else "ROLLBACK")
+            if not self._attempt(group, apart=apart):
+                self._attempt(group, apart=True)
         except Exception as error:
             log.exception("could not commit", callers=len(group))
-            connection.rollback()
+            self._writer_connection.rollback()
+            raw: Any = self._writer_connection.connection.dbapi_connection
             if raw.in_transaction:  # SQLAlchemy has not seen it begin; left open, no later group could
                 raw.execute("ROLLBACK")
             for call in group:
                 call.error = call.error or error
+
+    def _attempt(self, group: list[Call], *, apart: bool) -> bool:
+        """Whether the transaction is over. It is taken back if one of several callers has failed who were not run `apart`, each
+        with a savepoint of its own."""
+        raw: Any = self._writer_connection.connection.dbapi_connection
+        raw.execute("BEGIN IMMEDIATE")
+        for call in group:
+            call.error = None
+            (_run_apart if apart else _run)(call, self._writer_connection)
+            if call.error is not None and len(group) > 1:
+                self._careful = CAREFUL_GROUPS
+                if not apart:
+                    raw.execute("ROLLBACK")
+                    return False
+        raw.execute("COMMIT" if any(call.error is None for call in group) else "ROLLBACK")
+        return True
 
     def _watch_log(self) -> None:
         """Have the write-ahead log folded back once it is long. On the writer's thread, after the callers were answered."""
         if self._fold_rest:
             self._fold_rest = False
             _fold(self._writer_connection, "PASSIVE")
-        elif not self._fold_wanted.is_set() and self._log_size() > FOLD_BYTES:
+        elif self._writer.groups % LOOK_EVERY == 0 and not self._fold_wanted.is_set() and self._log_size() > FOLD_BYTES:
             self._fold_wanted.set()
 
     def _log_size(self) -> int:
@@ -158,21 +174,20 @@ def _fold(connection: Connection, mode: Literal["PASSIVE", "TRUNCATE"]) -> int:
     return int(pages - folded)
 
 
-def _run_alone(call: Call, connection: Connection) -> None:
-    """Run the only caller of a group: its failure undoes the transaction."""
+def _run(call: Call, connection: Connection) -> None:
+    """Run a caller whose failure undoes the transaction."""
     try:
         call.result = call.run(connection)
     except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
         call.error = error
 
 
-def _run_apart(call: Call, connection: Connection, raw: Any) -> None:
+def _run_apart(call: Call, connection: Connection) -> None:
     """Run one caller of several: its failure undoes its own work only."""
+    raw: Any = connection.connection.dbapi_connection
     raw.execute("SAVEPOINT caller")
-    try:
-        call.result = call.run(connection)
-    except Exception as error:  # noqa: BLE001 - handed to the caller it belongs to
-        call.error = error
+    _run(call, connection)
+    if call.error is not None:
         raw.execute("ROLLBACK TO caller")
     raw.execute("RELEASE caller")
 

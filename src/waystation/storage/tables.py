@@ -40,6 +40,7 @@ __all__ = [
     "checkpoints",
     "crons",
     "events",
+    "last_words",
     "metadata",
     "runs",
     "store_items",
@@ -163,13 +164,24 @@ runs = Table(
 events = Table(
     "events",
     metadata,
-    Column("thread_id", Text, ForeignKey("threads.thread_id", ondelete="CASCADE"), primary_key=True),
+    Column("thread_id", Text, primary_key=True),
     Column("position", BigInteger, primary_key=True, index=True),
     Column("run_id", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+"""They refer to no row in `threads`: those of a temporary run may have to be read when its thread is gone."""
+
+last_words = Table(
+    "last_words",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("result", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+"""How temporary runs ended that are gone (`waystation.streams.last_words`)."""
 
 TO_FIRE = text("enabled AND next_run_date IS NOT NULL")
 

@@ -1,7 +1,13 @@
 """Where a search for threads by metadata starts from, so that it reads few rows however many threads there are.
 
-PostgreSQL decides by itself, with statistics and the GIN index. On SQLite the choice is made here, from the labels of the
-wanted metadata (`waystation.storage.labels`) and a look at how many threads carry each:
+On PostgreSQL there is a GIN index of the metadata. Left alone, the planner takes it for what is rare, and otherwise walks the index
+of the sort until the page is full. It believes that what matches is spread evenly: threads that have something in common and
+are all old would be found at the end of the walk. Therefore, as long as not too many match by the planner's estimate, the walk ends
+soon after it should have filled the page, and does not begin if it should take long. Then all that match are read from the
+GIN index and sorted (`ThreadSource.otherwise`).
+
+On SQLite the choice is made here, from the labels of the wanted metadata (`waystation.storage.labels`) and a look at how many
+threads carry each:
 
 * sorted by creation, the rarest label's part of the index is read in order, and ends at the page's last row;
 * sorted otherwise, a rare label's threads are all read and sorted;
@@ -19,6 +25,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, TableClause, bindp
 
 from waystation.encoding import decode, encode
 from waystation.storage.containment import contains
+from waystation.storage.estimates import Estimate, estimate_threads
 from waystation.storage.labels import Label, labels_of, thread_labels
 from waystation.storage.tables import threads
 
@@ -46,6 +53,10 @@ class ThreadSource:
     """Sort by this column rather than that of `threads`."""
     narrow: bool
     """Whether the search starts at an index other than those of `threads`."""
+    estimate: Estimate | None = None
+    """Of all threads and those with the wanted metadata; PostgreSQL only."""
+    gathered: bool = False
+    """Whether all threads that match are to be found before they are sorted."""
     otherwise: Callable[[Connection], ThreadSource] | None = None
     """Tells where to start if the first threads in the order of the sort have turned out not to fill the page."""
 
@@ -60,18 +71,27 @@ _COUNT = select(func.count()).select_from(
 
 
 def thread_source(
-    conn: Connection, metadata: Mapping[str, Any] | None, *, by_creation: bool, given_ids: bool = False
+    conn: Connection,
+    metadata: Mapping[str, Any] | None,
+    *,
+    by_creation: bool,
+    given_ids: bool = False,
+    count_only: bool = False,
 ) -> ThreadSource:
     """The threads whose metadata contains `metadata`.
 
     `by_creation`: whether the result is sorted by creation, or not at all. `given_ids`: whether the caller adds a
-    condition on the ids, which then is the place to start from.
+    condition on the ids, which then is the place to start from. `count_only`: whether no page is wanted, but all.
     """
     needle = encode(metadata) if metadata else None
     if needle is None:
         return _threads()
     if conn.dialect.name != "sqlite":
-        return _threads(contains(threads.c.metadata, needle))
+        walk = _threads(contains(threads.c.metadata, needle))
+        if given_ids or count_only:
+            return walk
+        gathered = replace(walk, gathered=True)
+        return replace(walk, estimate=estimate_threads(conn, needle), otherwise=lambda conn: gathered)
     labels, sufficient = labels_of(decode(needle))
     sufficient = sufficient and len(labels) <= MOST_LABELS
     del labels[MOST_LABELS:]

@@ -38,6 +38,11 @@ class ThreadedDatabase(ABC):
     def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self._writer.post(fn, *args, **kwargs)
 
+    def post_repeatable(
+        self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        return self._writer.post_repeatable(fn, *args, **kwargs)
+
     def read_blocking(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._readers.submit(self._read, lambda conn: fn(conn, *args, **kwargs)).result()
 

@@ -96,6 +96,11 @@ class Bus(Protocol):
         """Somebody in another process listens to this run without having announced it: its `listener`."""
         ...
 
+    def heard_elsewhere(self, thread_id: str, run_id: str, listener: str | None) -> bool:
+        """Whether another process listens to this run of this thread, or waits for its end, as far as is known: the run's
+        `listener`, or one that has announced it."""
+        ...
+
     def wake_workers(self, due_us: int = 0) -> None:
         """Tell the workers of other processes that the queue holds a run for them, at once or from `due_us` (microseconds
         since the epoch) on."""
@@ -165,6 +170,9 @@ class MemoryBus:
 
     def expect(self, run_id: str, listener: str | None) -> None:
         """There is nobody else."""
+
+    def heard_elsewhere(self, thread_id: str, run_id: str, listener: str | None) -> bool:
+        return False
 
     def wake_workers(self, due_us: int = 0) -> None:
         """There are no others."""

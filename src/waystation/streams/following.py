@@ -2,6 +2,7 @@
 
 The bus may lose anything. Resumable events are stored, chained, and read again wherever the chain has a gap, so that a
 consumer gets each of them once and in order. The end of a run that did not arrive is found in the database.
+Of what is not stored a gap can only be told of.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from waystation.storage.database import Database
-from waystation.streams import queries
+from waystation.streams import last_words, queries
 from waystation.streams.bus import Bus, Subscription
 from waystation.streams.events import Event, RunEnd
 from waystation.streams.looks import Looks
@@ -41,6 +42,8 @@ class _Followed:
     attempt: int = 0
     position: int = 0
     """Of its newest event."""
+    failed: bool = False
+    """Whether it was heard to have."""
     ended: bool = False
 
 
@@ -89,6 +92,9 @@ class Follower:
                 pieces = self._look()
             async with aclosing(pieces):
                 async for events in pieces:
+                    if before is not self.interrupted:
+                        before = self.interrupted
+                        yield []
                     if events:
                         beat = time.monotonic() + self._heartbeat_s
                         yield events
@@ -148,6 +154,7 @@ class Follower:
             run = self._run(event.run_id)
             run.attempt = max(run.attempt, event.attempt)
             run.position = max(run.position, event.position)
+            run.failed = run.failed or event.name == "error"
             run.ended = run.ended or event.end is not None
         return True
 
@@ -200,7 +207,10 @@ class Follower:
             elif self._subscription.over:
                 return
             elif time.monotonic() >= until:
-                yield [self._made_up_end(run_id, status)]
+                if not self._stored and self._bus.address is not None:
+                    self.interrupted = True
+                told = await self._made_up_error(run_id) if status == "error" and not run.failed else []
+                yield [*told, self._made_up_end(run_id, status)]
             elif self._subscription.doubted():
                 self.interrupted = True
 
@@ -215,6 +225,15 @@ class Follower:
         if run_id in self._runs:
             return []
         return [self._made_up_end(former, None) for former in self._open()]
+
+    async def _made_up_error(self, run_id: str) -> list[Event]:
+        """What a run that is gone together with its thread has failed with. Of any other, the thread tells."""
+        left = await self._db.lookup(last_words.find, run_id)
+        if left is None or left.error is None:
+            return []
+        run = self._run(run_id)
+        run.position += 1
+        return [Event(run.position, self._subscription.thread_id, run_id, "error", left.error, attempt=run.attempt)]
 
     def _made_up_end(self, run_id: str, status: str | None) -> Event:
         """The end of a run as its worker would have told it, in the place after its last event."""

@@ -31,15 +31,15 @@ from waystation.streams.events import Event, Positions, RunEnd
 
 __all__ = ["RunLog"]
 
-Guard = Callable[[Connection], None]
+Guard = Callable[[Connection], Callable[[], object]]
 
 
 class RunLog:
     """The event log of one attempt of one run, written from one event loop.
 
-    `guard` raises a domain error in a transaction once the run belongs to somebody else; that mutes the log. `term` is the number
-    of the time in which it surely does not, or None: another number than before means that it may have lost the run in between.
-    `listener` is that of the run's `Order`."""
+    `guard` asks in a transaction whether the run still belongs to the attempt; what it returns raises a domain error if not, which
+    mutes the log. `term` is the number of the time in which it surely does, or None: another number than before means that it
+    may have lost the run in between. `listener` is that of the run's `Order`."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class RunLog:
             self._bus.publish(events)
         elif self._last_batch is None or not self._last_batch.add(events):
             batch = self._last_batch = OpenBatch(events)
-            stored = self._db.post(self._store, batch)
+            stored = self._db.post_repeatable(self._store, batch)
             self._in_flight += 1
             self._idle.clear()
             stored.add_done_callback(partial(self._stored, batch, term))
@@ -142,7 +142,7 @@ class RunLog:
         events = batch.close()
         try:
             if self._guard is not None:
-                self._guard(conn)
+                self._guard(conn)()
             if self._resumable:
                 queries.append(conn, events)
         except Exception:

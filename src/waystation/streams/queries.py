@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
+from waystation.storage.driver import InsertSql
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import events, runs
+from waystation.streams import last_words
 from waystation.streams.events import Event, position_at
 
-__all__ = ["append", "delete_settled_before", "last_of_run", "last_position", "over", "read_run", "read_thread"]
+__all__ = [
+    "append",
+    "delete_of_thread",
+    "delete_settled_before",
+    "last_of_run",
+    "last_position",
+    "over",
+    "read_run",
+    "read_thread",
+]
 
-_APPEND = insert(events)
+_APPEND = InsertSql("events", "thread_id, position, run_id, name, data", "ON CONFLICT (thread_id, position) DO NOTHING")
 _LAST = Prepared(
     select(func.max(events.c.position).label("position")).where(events.c.thread_id == bindparam("thread_id"))
 )
@@ -43,18 +54,18 @@ _oldest = (
     .limit(bindparam("limit"))
     .with_for_update(of=events, skip_locked=True)
 )
+_DELETE_OF_THREAD = Prepared(delete(events).where(events.c.thread_id == bindparam("thread_id")))
 _DELETE_OLD = delete(events).where(tuple_(events.c.thread_id, events.c.position).in_(_oldest))
 
 
 def append(conn: Connection, batch: Sequence[Event]) -> None:
-    """Add events to their threads' logs."""
-    conn.execute(
-        _APPEND,
-        [
-            {"thread_id": e.thread_id, "position": e.position, "run_id": e.run_id, "name": e.name, "data": e.data}
-            for e in batch
-        ],
-    )
+    """Add events to their threads' logs; those that are there already stay as they are."""
+    _APPEND.run(conn, [(e.thread_id, e.position, e.run_id, e.name, e.data) for e in batch])
+
+
+def delete_of_thread(conn: Connection, thread_id: str) -> None:
+    """Delete the whole log of a thread."""
+    _DELETE_OF_THREAD.run(conn, {"thread_id": thread_id})
 
 
 def last_position(conn: Connection, thread_id: str) -> int | None:
@@ -71,7 +82,7 @@ def last_of_run(conn: Connection, thread_id: str, run_id: str) -> int | None:
 
 
 def over(conn: Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
-    """Those of the given runs that are over, with their final status; None for one that is gone."""
+    """Those of the given runs that are over, with their final status; None for one that is gone and has left no word."""
     rows = {row.run_id: row for row in conn.execute(_STATUS, {"run_ids": list(run_ids)})}
     found: dict[str, str | None] = {}
     for run_id in run_ids:
@@ -80,6 +91,8 @@ def over(conn: Connection, run_ids: Sequence[str]) -> dict[str, str | None]:
             found[run_id] = None
         elif row.settled_at is not None:
             found[run_id] = row.status
+    if gone := [run_id for run_id, status in found.items() if status is None]:
+        found.update(last_words.statuses(conn, gone))
     return found
 
 

@@ -191,6 +191,11 @@ class RedisBus:
         if inbox != self._address:
             self._interests.add(run_id + listener[len(inbox) :], inbox)
 
+    def heard_elsewhere(self, thread_id: str, run_id: str, listener: str | None) -> bool:
+        if listener is not None and listener.removesuffix(END) != self._address:
+            return True
+        return any(topic in self._interests for topic in (thread_id, run_id, end_topic(run_id)))
+
     def listened(self, thread_id: str, run_id: str | None = None) -> bool:
         return (
             self._local.listened(thread_id)

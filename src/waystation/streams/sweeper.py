@@ -1,4 +1,5 @@
-"""The loop that forgets the events of runs that ended a while ago (``RESUMABLE_STREAM_TTL_SECONDS``)."""
+"""The loop that forgets the events of runs that ended a while ago (``RESUMABLE_STREAM_TTL_SECONDS``), and the last words of those
+that are gone."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from waystation.storage.database import Database
 from waystation.storage.sweeping import sweep_regularly
-from waystation.streams import queries
+from waystation.streams import last_words, queries
 from waystation.timestamps import MICROSECONDS, now_us
 
 __all__ = ["sweep_events", "sweep_events_regularly"]
@@ -26,4 +27,8 @@ async def sweep_events(db: Database, ttl_s: float) -> AsyncGenerator[int, None]:
     deleted = BATCH
     while deleted == BATCH:
         deleted = await db.write(queries.delete_settled_before, now_us() - int(ttl_s * MICROSECONDS), BATCH)
+        yield deleted
+    deleted = BATCH
+    while deleted == BATCH and db.dialect != "sqlite":  # there nobody is in another process
+        deleted = await db.write(last_words.forget, now_us(), BATCH)
         yield deleted

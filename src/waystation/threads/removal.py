@@ -16,6 +16,7 @@ from waystation.runs import lifecycle
 from waystation.storage import checkpoints
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import events, runs, threads
+from waystation.streams import queries as event_queries
 
 __all__ = ["PART", "Pruned", "Removed", "prune_some", "remove_some", "remove_thread"]
 
@@ -86,7 +87,7 @@ _EXCESS: tuple[tuple[Prepared, Delete], ...] = (
         ),
     ),
 )
-"""What goes with a thread's row: how to count it, and how to delete the oldest of it beforehand."""
+"""What goes together with a thread's row: how to count it, and how to delete the oldest of it beforehand."""
 
 
 def remove_some(conn: Connection, thread_ids: Sequence[str], access: Access, most: int = PART) -> Removed:
@@ -122,6 +123,7 @@ def remove_thread(conn: Connection, thread_id: str, removed: Removed, most: int)
     removed.running += lifecycle.in_flight_runs(conn, [thread_id])
     # The row goes first, and with it the runs: what a worker is writing for one has arrived by then, or never will.
     _DELETE.run(conn, {"thread_id": thread_id})
+    event_queries.delete_of_thread(conn, thread_id)
     size = checkpoints.size(conn, thread_id, most)
     if size < most:
         checkpoints.delete_threads(conn, [thread_id])

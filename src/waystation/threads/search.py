@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, tuple_
 
 from waystation.auth.access import Access
 from waystation.encoding import decode, encode
-from waystation.storage.containment import contains, unindexed
+from waystation.storage.containment import contains, unindexed, unwalked
 from waystation.storage.tables import threads
 from waystation.storage.thread_source import FEW, ThreadSource, thread_source
 from waystation.threads.extract import Extraction, picked
@@ -50,7 +50,17 @@ _SCATTERED = frozenset({"thread_id", "updated_at", "state_updated_at"})
 """Columns whose values differ from thread to thread: a value limits how many threads come before it."""
 
 NEAR, NEAR_FOR_EACH = 4000, 20
-"""So many threads, and so many more for each that is wanted, are looked at in the order of the sort before giving up on it."""
+"""So many threads, and so many more for each that is wanted, are looked at in the order of the sort before giving up on it (SQLite)."""
+
+GATHERED = 6000
+"""So many threads may be read and sorted for one page (PostgreSQL)."""
+
+LOOKED_AT, PATIENCE = 1000, 3
+"""So many threads, or so many times as many as should be enough, are looked at in the order of the sort before they are
+(PostgreSQL)."""
+
+WALKED = 2
+"""So many threads are looked at in the order of the sort in the time that reading and sorting one takes (PostgreSQL)."""
 
 _WITH_STATUS = select(func.count()).select_from(
     select(literal(1).label("one")).where(threads.c.status == bindparam("status")).limit(FEW + 1).subquery()
@@ -99,19 +109,43 @@ def find_ids(conn: Connection, filters: Filters, order: Order, page: Page, acces
         by_creation=order.column == "created_at",
         given_ids=filters.ids is not None,
     )
-    statement = _of_workspace(conn, _page(conn, filters, order, page, source), filters, order, source, access)
-    if source.otherwise is not None and order.column in _SCATTERED:
-        column: ColumnElement[Any] = threads.c[order.column]
-        nearest = NEAR + NEAR_FOR_EACH * (page.offset + page.limit)
-        sort = column.asc() if order.ascending else column.desc()
-        last = conn.execute(select(column).order_by(sort).limit(1).offset(nearest)).scalar()
-        if last is not None:
-            near = statement.where(column <= last if order.ascending else column >= last)
-            found = list(conn.execute(access.limit(near, threads.c.metadata)).scalars())
+    source = _of_workspace(conn, source, filters, order, access)
+    statement = _page(conn, filters, order, page, source)
+    if source.otherwise is not None:
+        nearest = _nearest(source, order, page)
+        near = _near(conn, order, nearest) if nearest else None
+        if near is not None:
+            found = list(conn.execute(access.limit(statement.where(near), threads.c.metadata)).scalars())
             if len(found) == page.limit:
                 return found
+        if near is not None or nearest == 0:
             statement = _page(conn, filters, order, page, source.otherwise(conn))
     return list(conn.execute(access.limit(statement, threads.c.metadata)).scalars())
+
+
+def _nearest(source: ThreadSource, order: Order, page: Page) -> int | None:
+    """How many threads to look at in the order of the sort before giving up on it; None for as many as it takes."""
+    wanted = page.offset + page.limit
+    if source.estimate is None:
+        return NEAR + NEAR_FOR_EACH * wanted if order.column in _SCATTERED else None
+    matching = source.estimate.matching
+    if matching > GATHERED:
+        return None
+    expected = wanted * source.estimate.all // matching
+    return 0 if expected > WALKED * matching else max(LOOKED_AT, PATIENCE * expected)
+
+
+def _near(conn: Connection, order: Order, nearest: int) -> ColumnElement[bool] | None:
+    """The condition that a thread is one of the first in the order of the sort; None if there are no others."""
+    # Many threads have the same status, so that by itself it would not limit how many come before the last of the first.
+    columns = [threads.c.status, threads.c.created_at] if order.column == "status" else [threads.c[order.column]]
+    sort = [column.asc() if order.ascending else column.desc() for column in columns]
+    last = conn.execute(select(*columns).order_by(*sort).limit(1).offset(nearest)).first()
+    if last is None:
+        return None
+    place: ColumnElement[Any] = columns[0] if len(columns) == 1 else tuple_(*columns)
+    end = last[0] if len(columns) == 1 else tuple_(*last)
+    return place <= end if order.ascending else place >= end
 
 
 def _page(conn: Connection, filters: Filters, order: Order, page: Page, source: ThreadSource) -> Select[Any]:
@@ -125,12 +159,10 @@ def _page(conn: Connection, filters: Filters, order: Order, page: Page, source: 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:
     """How many threads match."""
-    source = thread_source(conn, _indexed(filters, access), by_creation=True)
+    source = thread_source(conn, _indexed(filters, access), by_creation=True, count_only=True)
+    source = _of_workspace(conn, source, filters, Order(), access)
     matching = select(literal(1).label("one")).select_from(source.rows).where(*source.conditions)
-    matching = _of_workspace(
-        conn, _filtered(conn, matching, filters, source, Order()), filters, Order(), source, access
-    )
-    matching = access.limit(matching, threads.c.metadata)
+    matching = access.limit(_filtered(conn, matching, filters, source, Order()), threads.c.metadata)
     # The limit keeps SQLite from merging the two queries; only in one of its own does it omit a join that is not needed.
     found: int = conn.execute(select(func.count()).select_from(matching.limit(MANY).subquery())).scalar_one()
     return found
@@ -142,24 +174,27 @@ def _indexed(filters: Filters, access: Access) -> Mapping[str, Any] | None:
 
 
 def _of_workspace(
-    conn: Connection, statement: Select[Any], filters: Filters, order: Order, source: ThreadSource, access: Access
-) -> Select[Any]:
-    """`statement`, made to start at the threads of the caller's workspace where that is the best there is."""
+    conn: Connection, source: ThreadSource, filters: Filters, order: Order, access: Access
+) -> ThreadSource:
+    """`source`, or the threads of the caller's workspace where they are better to start from."""
     if access.workspace is None or source.narrow or filters.ids is not None or filters.status is not None:
-        return statement
-    if order.column != "created_at":
-        of_workspace = conn.execute(_IN_WORKSPACE, {"workspace": access.workspace}).scalar_one()
-        if of_workspace > FEW:
-            return statement
-    return statement.where(threads.c.workspace == access.workspace)
+        return source
+    own = replace(source, conditions=(*source.conditions, threads.c.workspace == access.workspace))
+    if order.column == "created_at":  # their index is in that order
+        return own
+    of_workspace = conn.execute(_IN_WORKSPACE, {"workspace": access.workspace}).scalar_one()
+    return replace(own, gathered=True, otherwise=None) if of_workspace <= FEW else source
 
 
 def _sort_keys(order: Order, source: ThreadSource) -> list[ColumnElement[Any]]:
+    keys: list[ColumnElement[Any]] = [source.created_at, source.thread_id]
     if order.column == "thread_id":
-        return [source.thread_id]
-    if order.column == "created_at":
-        return [source.created_at, source.thread_id]
-    return [threads.c[order.column], source.created_at, source.thread_id]
+        keys = [source.thread_id]
+    elif order.column != "created_at":
+        keys = [threads.c[order.column], *keys]
+    if source.gathered:
+        keys[0] = unwalked(keys[0])
+    return keys
 
 
 def _filtered(

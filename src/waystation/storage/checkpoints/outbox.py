@@ -26,8 +26,9 @@ __all__ = ["Guard", "Outbox"]
 HELD_BACK_S = 0.005
 """How long a put waits for others at most, in seconds. A crash loses it, as if it had come that much earlier."""
 
-Guard = Callable[[Connection], None]
-"""Called first in each transaction; raises if the run may not write any more."""
+Guard = Callable[[Connection], Callable[[], object]]
+"""Called first in each transaction: asks whether the run may still write. What it returns is called before the end, and raises if
+the run may not."""
 
 T = TypeVar("T")
 
@@ -98,10 +99,10 @@ class Outbox:
             await _done(future)
         self._require_no_error()
 
-    async def finish(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn`, which raises if the run may not write any more, in one transaction with everything held back, after
-        everything posted. It does not happen when an earlier write failed: then that failure is raised. Nothing can be added
-        afterwards."""
+    async def finish(self, begin: Callable[[Connection], Callable[[], T]]) -> T:
+        """Run `begin`, and what it returns, which raises if the run may not write any more, in one transaction with everything
+        held back, after everything posted. It does not happen when an earlier write failed: then that failure is raised.
+        Nothing can be added afterwards."""
         with self._lock:
             last, self._last = self._last, None
             self._finished = True
@@ -109,9 +110,10 @@ class Outbox:
 
         def together(conn: Connection) -> T:
             self._require_unbroken(None)
+            complete = begin(conn)
             if batch is not None:
-                self._insert(conn, batch.close())  # `fn` looks at the lease
-            return fn(conn)
+                self._insert(conn, batch.close())
+            return complete()  # looks at the lease
 
         if batch is None:
             return await self._db.write(together)
@@ -119,9 +121,8 @@ class Outbox:
         try:
             return await self._db.write(together)
         except Exception:
-            with contextlib.suppress(
-                Exception
-            ):  # `fn` may be at fault: then the run goes on from here when it is tried again
+            # `begin` may be at fault: then the run goes on from here when it is tried again.
+            with contextlib.suppress(Exception):
                 await self._db.write(self._store, batch)
             raise
 
@@ -150,9 +151,10 @@ class Outbox:
         self._broken = None
 
     def _store(self, conn: Connection, batch: _Batch) -> None:
-        if self._guard is not None:
-            self._guard(conn)
+        check = self._guard(conn) if self._guard is not None else None
         self._insert(conn, batch.close())
+        if check is not None:
+            check()
 
     def _require_unbroken(self, batch: _Batch | None) -> None:
         """On the writer: raise if a write before `batch` has failed. Never with an error of the driver, which the writer would

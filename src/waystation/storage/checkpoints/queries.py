@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from waystation.storage.checkpoints.compression import Compression
 from waystation.storage.checkpoints.deltas import Body, Tip, full_copy, read_path
 from waystation.storage.checkpoints.keys import is_own_version, pack_id, unpack_id
-from waystation.storage.driver import InsertSql, Sql
+from waystation.storage.driver import Asked, InsertSql, Sql
 
 __all__ = [
     "SET_ASIDE",
@@ -38,6 +38,14 @@ _THREAD_KEY = Sql("SELECT thread_key FROM checkpoint_threads WHERE thread_id = ?
 _INSERT_THREAD = Sql(
     "INSERT INTO checkpoint_threads (thread_id) VALUES (?) ON CONFLICT (thread_id) DO NOTHING RETURNING thread_key"
 )
+
+_FIND_OR_INSERT_THREAD = Sql(
+    "WITH found AS (SELECT thread_key FROM checkpoint_threads WHERE thread_id = ?), made AS ("
+    " INSERT INTO checkpoint_threads (thread_id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM found)"
+    " ON CONFLICT (thread_id) DO NOTHING RETURNING thread_key"
+    ") SELECT thread_key FROM found UNION ALL SELECT thread_key FROM made"
+)
+"""Finds nothing if another transaction inserts the thread at the same time."""
 
 _INSERT_RUNS = InsertSql(
     "checkpoint_runs",
@@ -176,6 +184,11 @@ def thread_key(conn: Connection, thread_id: str) -> int | None:
     return row[0] if row else None
 
 
+def _ask_key(conn: Connection, thread_id: str) -> Asked | None:
+    """Ask for `new_thread_key` on PostgreSQL, where a statement costs little and its answer much."""
+    return None if conn.dialect.name == "sqlite" else _FIND_OR_INSERT_THREAD.ask(conn, thread_id, thread_id)
+
+
 def new_thread_key(conn: Connection, thread_id: str) -> int:
     """The key of the thread's rows, from now on."""
     row = _THREAD_KEY.row(conn, thread_id) or _INSERT_THREAD.row(conn, thread_id) or _THREAD_KEY.row(conn, thread_id)
@@ -189,14 +202,12 @@ def insert_rows(conn: Connection, rows: Sequence[Row], compression: Compression)
 
     Pending writes may come before the checkpoint they belong to.
     """
-    keys: dict[str, int] = {}
+    keys = _keys(conn, rows)
     runs, checkpoints, writes = [], {}, []
     new_values: list[_PlacedValue] = []
     set_values: list[_PlacedValue] = []
     for row in rows:
-        key = keys.get(row.thread_id)
-        if key is None:
-            key = keys[row.thread_id] = new_thread_key(conn, row.thread_id)
+        key = keys[row.thread_id]
         if type(row) is CheckpointRow:
             own_id, parent_id = pack_id(row.checkpoint_id), pack_id(row.parent_id) if row.parent_id else None
             checkpoints[key, row.ns, own_id] = (key, row.ns, own_id, parent_id, row.run_key, row.data)
@@ -214,19 +225,32 @@ def insert_rows(conn: Connection, rows: Sequence[Row], compression: Compression)
     _INSERT_WRITES.run(conn, writes)
 
 
+def _keys(conn: Connection, rows: Sequence[Row]) -> dict[str, int]:
+    """The keys of the threads that the rows belong to."""
+    asked = {thread_id: _ask_key(conn, thread_id) for thread_id in dict.fromkeys(row.thread_id for row in rows)}
+    found = {thread_id: each.first() if each is not None else None for thread_id, each in asked.items()}
+    return {thread_id: row[0] if row else new_thread_key(conn, thread_id) for thread_id, row in found.items()}
+
+
 _PlacedValue = tuple[int, CheckpointRow, ValueRow]
 """A value, the checkpoint that brings it, and the key of the thread."""
 
 
 def _with_bases(conn: Connection, values: Sequence[_PlacedValue], compression: Compression) -> list[tuple[Any, ...]]:
     """The rows of the values; in full where the base has been deleted meanwhile, or was never committed."""
-    rows, here = [], set()
+    here: set[tuple[Any, ...]] = set()
+    asked: list[Asked | None] = []
     for key, row, value in values:
-        base, data, place = value.base, value.data, (key, row.ns, value.channel)
-        if base is not None and (*place, base) not in here and not _HAS_VALUE.row(conn, *place, base):
-            base, data = None, full_copy(value.body, compression)
-        rows.append((*place, value.key, base, row.run_key, data))
+        place = (key, row.ns, value.channel)
+        known = value.base is None or (*place, value.base) in here
+        asked.append(None if known else _HAS_VALUE.ask(conn, *place, value.base))
         here.add((*place, value.key))
+    rows = []
+    for (key, row, value), has_base in zip(values, asked, strict=True):
+        base, data = value.base, value.data
+        if has_base is not None and has_base.first() is None:
+            base, data = None, full_copy(value.body, compression)
+        rows.append((key, row.ns, value.channel, value.key, base, row.run_key, data))
     return rows
 
 

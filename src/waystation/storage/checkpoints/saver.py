@@ -83,7 +83,7 @@ class Saver(BaseCheckpointSaver[int]):
     def for_run(self, guard: Guard | None, *, wait: bool = False) -> RunSaver:
         """A saver for one attempt of a run.
 
-        `guard` is called with the connection first in every transaction, and raises if the run may not write any more.
+        `guard` is called first in every transaction (`waystation.storage.checkpoints.outbox.Guard`).
         With `wait`, a put returns when it is committed (durability ``sync``).
         """
         return RunSaver(self, Outbox(self._db, guard, self._insert), wait=wait)
@@ -361,10 +361,11 @@ class RunSaver(Saver):
         """Wait until everything put so far is committed. Raises what the first failed put failed with."""
         await self._outbox.flush()
 
-    async def finish(self, fn: Callable[[Connection], T]) -> T:
-        """Commit everything put so far together with `fn`, the last write of the run, or nothing of it; `fn` looks at the lease
-        itself. Raises what an earlier put failed with. Nothing can be put afterwards."""
-        return await self._outbox.finish(fn)
+    async def finish(self, begin: Callable[[Connection], Callable[[], T]]) -> T:
+        """Commit everything put so far together with the last write of the run, or nothing of it: `begin` asks what that has to
+        know, the lease included, and what it returns does it. Raises what an earlier put failed with. Nothing can be put
+        afterwards."""
+        return await self._outbox.finish(begin)
 
     async def _settle(self) -> None:
         if self._outbox.pending:

@@ -70,7 +70,9 @@ SQLITE_LABELS = (
     );
     END""",
 )
-POSTGRESQL_INDEX = "CREATE INDEX ix_threads_metadata ON threads USING gin (metadata jsonb_path_ops)"
+POSTGRESQL_INDEX = (
+    "CREATE INDEX ix_threads_metadata ON threads USING gin (metadata jsonb_path_ops) WITH (fastupdate = off)"
+)
 
 
 def upgrade() -> None:
