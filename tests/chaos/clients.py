@@ -150,7 +150,9 @@ async def clients_of(urls: Iterable[str], chronicle: Chronicle) -> AsyncIterator
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         # No TLS here: reading the certificates costs 0.1 s per client.
         apis = [
-            await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=TIMEOUT, limits=limits, verify=False))
+            await stack.enter_async_context(
+                httpx.AsyncClient(base_url=url, timeout=TIMEOUT, limits=limits, verify=False)
+            )
             for url in urls
         ]
         yield Clients(apis, chronicle)
