@@ -45,7 +45,6 @@ STOP_S = 2
 EARLY_S = 0.001
 """What a sleep may end too early by, so that the first look after it finds what is due."""
 
-
 SHORTEST_S = 0.01
 """The shortest rest between two looks."""
 
