@@ -60,8 +60,9 @@ class Engine:
     async def _create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
         await self._capacity.reserve(len(orders))
         offers = [self._offer(order) for order in orders]
+        write = self._db.write_few if len(orders) == 1 else self._db.write
         try:
-            created = await self._db.write(_create_all, access, self._graphs, orders, now_us(), offers)
+            created = await write(_create_all, access, self._graphs, orders, now_us(), offers)
         except BaseException:
             self._capacity.settle(len(orders), pending=0)
             for offer in offers:

@@ -39,7 +39,7 @@ async def create(request: Request) -> Response:
     thread_id = str(uuid7()) if body.thread_id is None else require_uuid(body.thread_id, "thread_id")
     ttl = _ttl(body.ttl) or default_ttl(server.config)
     row = queries.new_row(thread_id, strip_metadata(body.metadata), ttl, now_us())
-    present = await server.db.write(queries.create, row, body.if_exists or "raise", access)
+    present = await server.db.write_few(queries.create, row, body.if_exists or "raise", access)
     if present is not None:
         return json_response(wire.stored_thread(present))
     if not body.supersteps:
