@@ -80,3 +80,38 @@ def test_the_sdk_waits_though_langgraph_uses_a_part_of_it() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
     assert done.stdout == "False\nTrue True\n"
+
+
+def test_a_log_without_rich_leaves_rich_to_those_who_import_it() -> None:
+    script = """
+        import sys
+        from waystation.cli.starting import hasten_start
+        hasten_start()
+        import structlog
+        print(structlog.dev.plain_traceback is not None, "rich" in sys.modules)
+        from rich.console import Console
+        print(Console.__module__)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\nrich.console\n"
+
+
+def test_models_of_tracing_are_built_when_they_are_used_and_others_at_once() -> None:
+    script = """
+        from waystation.cli.starting import hasten_start
+        hasten_start()
+        from langsmith.schemas import Run
+        from pydantic import BaseModel
+        from pydantic_core import SchemaValidator
+        class Own(BaseModel):
+            x: int
+        def built(model):
+            return isinstance(model.__pydantic_validator__, SchemaValidator)
+        print(built(Run), built(Own), BaseModel.model_config)
+        from langsmith.run_trees import RunTree
+        tree = RunTree(name="r", inputs={"a": 1}, extra={})
+        run = Run(id=tree.id, name="r", run_type="chain", start_time=tree.start_time, inputs={}, trace_id=tree.id)
+        print(run.id == tree.id, built(Run))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True {}\nTrue True\n"

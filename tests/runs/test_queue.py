@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -153,10 +154,13 @@ async def test_a_cancelled_creation_leaves_no_run_behind_that_nobody_executes(tm
             order = order_from(
                 RunCreateStateful.model_validate({"assistant_id": "echo", "input": {"x": "a"}}), thread, {}, None
             )
+            go_on = threading.Event()
+            app.state.server.db.post(lambda _conn, go_on=go_on: go_on.wait(30))  # so that the commit takes its time
             creating = asyncio.create_task(engine.create(EVERYTHING, order))
             await asyncio.sleep(delay)
             creating.cancel()
             await asyncio.gather(creating, return_exceptions=True)
+            go_on.set()
             assert (await driver.wait(thread, "echo", {"x": "b"}))["x"] == "b!"
             assert set(await driver.statuses(thread)) == {"success"}
 

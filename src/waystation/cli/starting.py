@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -24,6 +26,37 @@ def hasten_start() -> None:
     """Call before the first heavy import. Serving turns the collector on again."""
     gc.disable()  # nothing of the million objects that imports make is garbage
     load_on_first_use(*UNUSED_AT_START)
+    with _absent("rich"):  # structlog imports it (0.1 s) for tracebacks that we do not use: they show secrets
+        import_module("structlog")
+    with _models_built_on_first_use():  # 60 models that only tracing uses
+        import_module("langsmith.schemas")
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """While this is open, whoever can do without `package` does, unless it has been imported already."""
+    modules: dict[str, Any] = sys.modules
+    if package in modules:
+        yield
+        return
+    modules[package] = None
+    try:
+        yield
+    finally:
+        del modules[package]
+
+
+@contextmanager
+def _models_built_on_first_use() -> Iterator[None]:
+    """Pydantic models that are defined while this is open get their validators when they are first used."""
+    from pydantic import BaseModel
+
+    config = BaseModel.model_config
+    BaseModel.model_config = {**config, "defer_build": True}
+    try:
+        yield
+    finally:
+        BaseModel.model_config = config
 
 
 def load_on_first_use(*packages: str) -> None:

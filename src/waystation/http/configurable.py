@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
 
 from starlette.requests import Request
+from uuid_utils import uuid4
 
 from waystation.auth.user import configurable_of
 from waystation.http.authorization import caller_of

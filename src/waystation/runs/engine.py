@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 from collections.abc import Callable, Container, Sequence
+from functools import partial
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -57,19 +59,35 @@ class Engine:
 
     async def create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
         """Store several runs, all or none. A caller that is cancelled meanwhile leaves nothing half done."""
-        return await asyncio.shield(self._create_all(access, orders))
-
-    async def _create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
         await self._capacity.reserve(len(orders))
         offers = [self._offer(order) for order in orders]
+        write = self._db.write_few if len(orders) == 1 else self._db.write
         try:
-            created = await self._db.write(_create_all, access, self._graphs, orders, now_us(), offers)
+            writing = asyncio.ensure_future(write(_create_all, access, self._graphs, orders, now_us(), offers))
         except BaseException:
-            self._capacity.settle(len(orders), pending=0)
-            for offer in offers:
-                self._release(offer)
+            self._not_created(offers)
             raise
-        self._capacity.settle(len(orders), pending=sum(each.claimed is None for each in created))
+        try:
+            if not writing.done():
+                await asyncio.wait((writing,))
+        except asyncio.CancelledError:
+            writing.add_done_callback(partial(self._written_unseen, offers))
+            raise
+        return self._written(offers, writing)
+
+    def _written_unseen(self, offers: Sequence[Claim | None], writing: asyncio.Future[list[Created]]) -> None:
+        """The caller went away before the runs were stored. They are all the same, or else nobody wants to know."""
+        with contextlib.suppress(Exception):
+            self._written(offers, writing)
+
+    def _written(self, offers: Sequence[Claim | None], writing: asyncio.Future[list[Created]]) -> list[Created]:
+        """What follows from storing runs. Raises what that raised."""
+        try:
+            created = writing.result()
+        except BaseException:
+            self._not_created(offers)
+            raise
+        self._capacity.settle(len(offers), pending=sum(each.claimed is None for each in created))
         for each, offer in zip(created, offers, strict=True):
             self._created(each, offer)
         return created
@@ -90,12 +108,17 @@ class Engine:
         try:
             created = await self._db.write(_create_drawn, access, self._graphs, thread_id, draw, now_us(), offer)
         finally:
-            self._capacity.settle(1, pending=int(created is not None and created.claimed is None))
             if created is None:
-                self._release(offer)
+                self._not_created([offer])
         if created is not None:
+            self._capacity.settle(1, pending=int(created.claimed is None))
             self._created(created, offer)
         return created
+
+    def _not_created(self, offers: Sequence[Claim | None]) -> None:
+        self._capacity.settle(len(offers), pending=0)
+        for offer in offers:
+            self._release(offer)
 
     def _offer(self, order: Order) -> Claim | None:
         return self._worker.reserve() if self._worker is not None and order.after_s == 0 else None

@@ -395,7 +395,8 @@ def _settle(
     if active is None:
         if result is not None:
             last_words.leave(conn, run.run_id, status, result, now)
-        queries.delete_thread(conn, run.thread_id, keep_events=result is not None)
+        none_stored = not run.kwargs.get("resumable")
+        queries.delete_thread(conn, run.thread_id, keep_events=none_stored or result is not None)
         return Settled(status, more=False)
     more = any(other.run_id != run.run_id for other in active.rows())
     if row.stop_action == "rollback":

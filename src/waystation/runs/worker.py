@@ -373,7 +373,7 @@ class Worker:
         """End the attempt in the database, in one transaction with what its checkpoints still have to store."""
         if saver is not None:
             return await saver.finish(begin)
-        return await self._db.write(lambda conn: begin(conn)())
+        return await self._db.write_few(lambda conn: begin(conn)())
 
     async def _ending(self, running: _Running, execution: Execution, events: RunLog) -> Ending:
         run = running.run

@@ -1,15 +1,17 @@
 """One thread that writes: it takes all callers that wait, has them committed together, and answers them.
 
 Under load the cost of a commit is shared, and with one caller nothing waits. How a group is carried out is up to the
-dialect: it sets each call's ``result`` or ``error``.
+dialect: it sets each call's ``result`` or ``error``. Where a commit takes less time than waking another thread, a caller may
+also do it itself while the writer has nothing to do (`GroupCommit.write_few`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
+import contextlib
 import threading
-from collections import defaultdict
+import time
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -48,13 +50,38 @@ class Call:
     error: BaseException | None = None
 
 
-class GroupCommit:
-    """The writer thread. `commit` is called on it with each group, and `afterwards` once the group's callers have been told."""
+SLOW_S = 0.01
+"""A commit on the caller's own thread that takes longer is one too many: a caller may be an event loop."""
 
-    def __init__(self, commit: Callable[[list[Call]], None], afterwards: Callable[[], None] = lambda: None) -> None:
+AVOID_S = 2
+"""How long callers leave everything to the writer's thread after that."""
+
+LOOK_EVERY = 16
+"""Commits by callers after which the writer's thread gets its chance to do what comes `afterwards`."""
+
+
+class GroupCommit:
+    """The writer thread. `commit` is called on it with each group, and `afterwards` once the group's callers have been told.
+
+    `commit_now` lets callers commit on their own threads, which happens while nobody else commits: it carries out one call if it
+    need not wait for another process, and returns whether it did."""
+
+    def __init__(
+        self,
+        commit: Callable[[list[Call]], None],
+        afterwards: Callable[[], None] = lambda: None,
+        commit_now: Callable[[Call], bool] | None = None,
+    ) -> None:
         self._commit = commit
         self._afterwards = afterwards
-        self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._commit_now = commit_now
+        self._calls: deque[Call] = deque()
+        self._enqueueing = threading.Lock()
+        self._committing = threading.Lock()
+        self._awake = threading.Lock()
+        """Free when the writer's thread has something to look at."""
+        self._awake.acquire()
+        self._avoid_until = 0.0
         self._closed = False
         self.calls = 0
         self.groups = 0
@@ -63,10 +90,20 @@ class GroupCommit:
 
     def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """See `Database.write`."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._enqueue(Call(lambda conn: fn(conn, *args, **kwargs), loop, future))
-        return future
+        call = _call(lambda conn: fn(conn, *args, **kwargs))
+        self._enqueue(call)
+        return call.future  # type: ignore[no-any-return]
+
+    def write_few(
+        self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]:
+        """See `Database.write_few`."""
+        call = _call(lambda conn: fn(conn, *args, **kwargs))
+        if self._committed_now(call):
+            _resolve([call])
+        else:
+            self._enqueue(call)
+        return call.future  # type: ignore[no-any-return]
 
     def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """See `Database.post`."""
@@ -86,7 +123,7 @@ class GroupCommit:
     @property
     def waiting(self) -> int:
         """Callers that no group has taken yet."""
-        return self._queue.qsize()
+        return len(self._calls)
 
     @property
     def closed(self) -> bool:
@@ -94,36 +131,63 @@ class GroupCommit:
 
     def close(self) -> None:
         """Carry out what is queued, take nothing more, and end the thread. On a plain thread."""
-        if not self._closed:
+        with self._enqueueing:
             self._closed = True
-            self._queue.put(None)
+        self._wake()
         self._thread.join()
+        with self._committing:  # wait for a caller that commits just now
+            pass
 
     def _enqueue(self, call: Call) -> None:
-        if self._closed:
-            raise Unavailable("the database is closing")
-        self._queue.put(call)
+        with self._enqueueing:
+            if self._closed:
+                raise Unavailable("the database is closing")
+            self._calls.append(call)
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is awake already
+            self._awake.release()
+
+    def _committed_now(self, call: Call) -> bool:
+        """Whether `call` was carried out on this thread, which it is only if everything queued before has been."""
+        began = time.monotonic()
+        if self._commit_now is None or began < self._avoid_until or not self._committing.acquire(blocking=False):
+            return False
+        try:
+            if self._calls or self._closed or not self._commit_now(call):
+                return False
+            self.calls += 1
+            self.groups += 1
+        finally:
+            self._committing.release()
+        if time.monotonic() - began > SLOW_S:
+            self._avoid_until = time.monotonic() + AVOID_S
+        if self.groups % LOOK_EVERY == 0:
+            self._wake()
+        return True
 
     def _loop(self) -> None:
-        while True:
-            call = self._queue.get()
-            group: list[Call] = []
-            while call is not None:
-                group.append(call)
-                if len(group) == GROUP:
-                    break
-                try:
-                    call = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if group:
-                self.calls += len(group)
-                self.groups += 1
-                self._commit(group)
+        while not (self._closed and not self._calls):
+            self._awake.acquire()
+            if not self._calls:
+                with self._committing:
+                    self._afterwards()
+            while self._calls:
+                with self._committing:
+                    group = [self._calls.popleft() for _ in range(min(GROUP, len(self._calls)))]
+                    self.calls += len(group)
+                    self.groups += 1
+                    self._commit(group)
                 _answer(group)
-                self._afterwards()
-            if call is None:
-                return
+                with self._committing:
+                    self._afterwards()
+
+
+def _call(run: Callable[[Connection], T]) -> Call:
+    """A call whose answer goes to this thread's event loop."""
+    loop = asyncio.get_running_loop()
+    return Call(run, loop, loop.create_future())
 
 
 def _answer(group: list[Call]) -> None:

@@ -1,4 +1,5 @@
-"""`Database` on one SQLite file: a single writer thread that commits in groups, and a pool of readers.
+"""`Database` on one SQLite file: one connection that writes, mostly on a thread of its own that commits in groups, and a pool of
+readers.
 
 A group is one transaction with a savepoint for each caller: a caller whose function raises loses only its own work.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
@@ -18,7 +20,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from waystation.encoding import decode, encode
 from waystation.errors import ConfigError
 from waystation.storage import containment
-from waystation.storage.group_commit import CAREFUL_GROUPS, Call, GroupCommit
+from waystation.storage.group_commit import CAREFUL_GROUPS, LOOK_EVERY, Call, GroupCommit
 from waystation.storage.threaded import ThreadedDatabase
 
 __all__ = ["SqliteDatabase"]
@@ -31,14 +33,14 @@ log = structlog.get_logger("waystation.storage")
 READERS = 4
 """Connections, each with a thread, that serve reads beside the writer."""
 
-BUSY_TIMEOUT_MS = 10_000
-"""How long a statement waits for another process that holds the file's write lock."""
+BUSY_TIMEOUT_S = 10
+"""How long a transaction waits for another process that holds the file's write lock."""
+
+BUSY_PAUSE_S = 0.005
+"""How often it tries."""
 
 FOLD_BYTES = 16 * 1024 * 1024
 """Size of the write-ahead log from which it is folded back into the file, beside the writer and without stopping it."""
-
-LOOK_EVERY = 16
-"""Groups between two looks at that size."""
 
 FOLD_PAUSE_S = 1
 """Pause between two folds."""
@@ -61,14 +63,16 @@ class SqliteDatabase(ThreadedDatabase):
         self._reader_connections: list[Connection] = []
         try:
             self._writer_connection = self._engine.connect()
+            self._writer_connection.exec_driver_sql("PRAGMA busy_timeout=0")  # `_begin` waits
         except Exception as error:
             raise ConfigError(f"cannot open the database file {path}: {error}") from error
         self._log_file = path.with_name(path.name + "-wal")
         self._fold_wanted = threading.Event()
         self._fold_rest = False
         self._careful = 0
+        self._looked_at_group = 0
         self._closing = threading.Event()
-        self._writer = GroupCommit(self._commit, self._watch_log)
+        self._writer = GroupCommit(self._commit, self._watch_log, self._commit_now)
         self._folder = threading.Thread(target=self._fold_loop, name="waystation-folder", daemon=True)
         self._folder.start()
 
@@ -100,12 +104,15 @@ class SqliteDatabase(ThreadedDatabase):
         finally:
             raw.execute("ROLLBACK")
 
-    def _commit(self, group: list[Call]) -> None:
+    def _commit(self, group: list[Call], *, begun: bool = False) -> None:
         """Run a group in one transaction. Begin and commit go straight to the driver: SQLAlchemy would add 100 µs."""
         apart = len(group) > 1 and self._careful > 0
         self._careful = max(0, self._careful - 1)
         try:
+            if not begun:
+                self._begin(BUSY_TIMEOUT_S)
             if not self._attempt(group, apart=apart):
+                self._begin(BUSY_TIMEOUT_S)
                 self._attempt(group, apart=True)
         except Exception as error:
             log.exception("could not commit", callers=len(group))
@@ -116,11 +123,33 @@ class SqliteDatabase(ThreadedDatabase):
             for call in group:
                 call.error = call.error or error
 
-    def _attempt(self, group: list[Call], *, apart: bool) -> bool:
-        """Whether the transaction is over. It is taken back if one of several callers has failed who were not run `apart`, each
-        with a savepoint of its own."""
+    def _commit_now(self, call: Call) -> bool:
+        """Run one caller in a transaction, unless another process or the folder has to be waited for."""
+        try:
+            self._begin(0)
+        except sqlite3.OperationalError:
+            return False
+        self._commit([call], begun=True)
+        return True
+
+    def _begin(self, patience_s: float) -> None:
+        """Begin a transaction that writes. The waiting is done here: SQLite would do it also where nobody may wait."""
         raw: Any = self._writer_connection.connection.dbapi_connection
-        raw.execute("BEGIN IMMEDIATE")
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                    raise
+                time.sleep(BUSY_PAUSE_S)
+            else:
+                return
+
+    def _attempt(self, group: list[Call], *, apart: bool) -> bool:
+        """Whether the transaction, which has begun, is over. It is taken back if one of several callers has failed who were not run
+        `apart`, each with a savepoint of its own."""
+        raw: Any = self._writer_connection.connection.dbapi_connection
         for call in group:
             call.error = None
             (_run_apart if apart else _run)(call, self._writer_connection)
@@ -137,8 +166,10 @@ class SqliteDatabase(ThreadedDatabase):
         if self._fold_rest:
             self._fold_rest = False
             _fold(self._writer_connection, "PASSIVE")
-        elif self._writer.groups % LOOK_EVERY == 0 and not self._fold_wanted.is_set() and self._log_size() > FOLD_BYTES:
-            self._fold_wanted.set()
+        elif self._writer.groups - self._looked_at_group >= LOOK_EVERY and not self._fold_wanted.is_set():
+            self._looked_at_group = self._writer.groups
+            if self._log_size() > FOLD_BYTES:
+                self._fold_wanted.set()
 
     def _log_size(self) -> int:
         try:
@@ -196,7 +227,7 @@ def _engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=NullPool,
-        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_S},
         json_serializer=lambda value: encode(value).decode(),
         json_deserializer=decode,
     )

@@ -35,6 +35,11 @@ class ThreadedDatabase(ABC):
     def write(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return self._writer.write(fn, *args, **kwargs)
 
+    def write_few(
+        self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]:
+        return self._writer.write_few(fn, *args, **kwargs)
+
     def post(self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self._writer.post(fn, *args, **kwargs)
 

@@ -116,10 +116,10 @@ class Outbox:
             return complete()  # looks at the lease
 
         if batch is None:
-            return await self._db.write(together)
+            return await self._db.write_few(together)
         batch.future = Future()  # it is not to be posted any more
         try:
-            return await self._db.write(together)
+            return await self._db.write_few(together)
         except Exception:
             # `begin` may be at fault: then the run goes on from here when it is tried again.
             with contextlib.suppress(Exception):
