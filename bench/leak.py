@@ -46,7 +46,7 @@ Readings = list[dict[str, int]]
 def main() -> None:
     leave_in_good_order()
     options = _options()
-    with system(options.system, workers=options.workers, port=options.port) as start, start() as server:
+    with system(options.system, workers=options.workers) as start, start(options.port) as server:
         readings = asyncio.run(_measure(server, options.warm_up, options.runs))
     slopes = {process: _slope([reading[process] for reading in readings]) for process in readings[0]}
     for process, slope in slopes.items():

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,6 @@ REPEATED = (
 )
 """Cases of `load.py` that are measured in every round."""
 
-STARTS = 5
-"""Starts whose median counts: one alone says more of the machine than of the server."""
-
 
 def main() -> None:
     leave_in_good_order()
@@ -56,7 +53,7 @@ def main() -> None:
     if options.url:
         _load(results, options.url, options, console)
     else:
-        with system(options.system, workers=options.workers, port=options.port) as start:
+        with system(options.system, workers=options.workers) as start:
             _measure(results, start, options, console)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -66,30 +63,36 @@ def main() -> None:
 
 def _measure(results: Results, start: Start, options: argparse.Namespace, console: Console) -> None:
     """What can be measured of a server that we start ourselves."""
-    with console.status("starts"):
-        results["starts_s"] = [_start_s(start) for _ in range(STARTS)]
-    with start() as server:
+    starts_s = results["starts_s"] = []
+
+    def start_another() -> None:
+        with console.status("start"), start(options.port + 1) as other:
+            starts_s.append(other.start_s)
+
+    with start(options.port) as server:
         time.sleep(QUIET_S)
         results["idle_kb"] = server.resident_kb()
-        _load(results, server.url, options, console)
+        _load(results, server.url, options, console, start_another)
     if options.turns:
-        with start() as server, console.status(f"{options.turns} turns on one thread"):
+        with start(options.port) as server, console.status(f"{options.turns} turns on one thread"):
             time.sleep(QUIET_S)
             results["grow"] = _grow(server, options.turns)
 
 
-def _start_s(start: Start) -> float:
-    with start() as server:
-        return server.start_s
-
-
-def _load(results: Results, url: str, options: argparse.Namespace, console: Console) -> None:
+def _load(
+    results: Results,
+    url: str,
+    options: argparse.Namespace,
+    console: Console,
+    beforehand: Callable[[], None] = lambda: None,
+) -> None:
     """Each case in turn with its limit, several times over: a machine whose speed changes from minute to minute is fast or slow
-    for both. The median of all rounds counts."""
+    for both. The median of all rounds counts. `beforehand` is done in each round as well."""
     headers = [word for header in options.header for word in ("--header", header)]
     given = [url, "--seconds", str(options.seconds), *headers]
     bare, load = [], []
     for number in range(1, options.rounds + 1):
+        beforehand()
         with console.status(f"the graphs, no server ({number} of {options.rounds})"):
             bare.append(_json_of("bare.py"))
         with console.status(f"load ({number} of {options.rounds})"):

@@ -42,18 +42,18 @@ class Server:
         return {_named(pid): kb for pid in _tree(self.pid) if (kb := _resident_kb(pid)) is not None}
 
 
-Start = Callable[[], AbstractContextManager[Server]]
-"""Starts a server on an empty database; it is gone at the end of the context."""
+Start = Callable[[int], AbstractContextManager[Server]]
+"""Starts a server on a port and on an empty database; it is gone at the end of the context."""
 
 
 @contextmanager
-def system(kind: str, *, workers: int, port: int) -> Iterator[Start]:
-    """A way to start servers of a kind of `KINDS`, one at a time on `port`."""
+def system(kind: str, *, workers: int) -> Iterator[Start]:
+    """A way to start servers of a kind of `KINDS`."""
     if kind == "sqlite":
-        yield partial(_on_sqlite, port)
+        yield _on_sqlite
     else:
         with running_backends() as backends:
-            yield partial(_on_postgres, port, backends, ("--workers", str(workers)) if kind == "workers" else ())
+            yield partial(_on_postgres, backends, ("--workers", str(workers)) if kind == "workers" else ())
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _on_sqlite(port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def _on_postgres(port: int, backends: Backends, arguments: tuple[str, ...]) -> Iterator[Server]:
+def _on_postgres(backends: Backends, arguments: tuple[str, ...], port: int) -> Iterator[Server]:
     with empty_database(backends.database_uri) as uri, tempfile.TemporaryDirectory() as data_dir:
         environ = {
             "WAYSTATION_DATA_DIR": data_dir,
