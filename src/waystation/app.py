@@ -5,18 +5,21 @@ There is no module-level state: two applications can live in one process.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
 
 from waystation.assembly import build_server
 from waystation.assistants.routes import router as assistant_routes
+from waystation.auth.project import custom_authentication
 from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
+from waystation.crons.routes import router as cron_routes
 from waystation.graphs import Graphs
 from waystation.http.application import application
 from waystation.http.router import Router
@@ -30,6 +33,7 @@ from waystation.streams.routes import router as stream_routes
 from waystation.system.routes import health_routes, meta_routes
 from waystation.threads.routes import router as thread_routes
 from waystation.threads.state_routes import router as state_routes
+from waystation.webhooks.routes import router as webhook_routes
 
 __all__ = ["Server", "create_app", "load_project"]
 
@@ -40,7 +44,9 @@ def load_project(config: Config) -> Graphs:
     if not structlog.is_configured():  # its own default prints the values of local variables, secrets among them
         configure_logs(config.log_level, json=config.log_json, color=config.log_color)
     announce(config)
-    return Graphs.load(config)
+    graphs = Graphs.load(config)
+    custom_authentication(config, graphs.modules)
+    return graphs
 
 
 def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all") -> Starlette:
@@ -48,7 +54,13 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
     that tell of the process itself, and is as useful without a port.
 
     Raises ConfigError and GraphLoadError for a project that cannot be served."""
-    server = build_server(config, graphs if graphs is not None else load_project(config), role)
+    app: Starlette | None = None
+
+    async def local_app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert app is not None
+        await app(scope, receive, send)
+
+    server = build_server(config, graphs if graphs is not None else load_project(config), role, local_app)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -63,14 +75,17 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
         routers = _about_the_process(config.http, "/", "/info", "/metrics")
         return application(routers, server, middleware=[metrics], lifespan=lifespan)
     cors = DEFAULT_CORS if config.http.cors is None else config.http.cors
-    return application(
-        _routers(config.http.disabled),
+    app = application(
+        _routers(config),
         server,
         prefix=config.http.mount_prefix,
         at_root=_about_the_process(config.http, "/", "/metrics") if config.http.mount_prefix else (),
         middleware=[metrics, Middleware(CORSMiddleware, **cors)],
         lifespan=lifespan,
+        authentication=server.authentication,
+        max_body_bytes=config.max_body_bytes,
     )
+    return app
 
 
 def _about_the_process(http: HttpConfig, *meta: str) -> list[Router]:
@@ -78,17 +93,17 @@ def _about_the_process(http: HttpConfig, *meta: str) -> list[Router]:
     return [health_routes] if "meta" in http.disabled else [health_routes, meta_routes.only(*meta)]
 
 
-def _routers(disabled: Container[str]) -> list[Router]:
+def _routers(config: Config) -> list[Router]:
     """The routes of every family that is not disabled."""
     families = {
         "assistants": [assistant_routes],
         "threads": [thread_routes, state_routes, stream_routes],
-        "runs": [run_routes],
+        "runs": [run_routes, webhook_routes, *([cron_routes] if config.crons_enabled else ())],
         "store": [store_routes],
         "meta": [meta_routes],
     }
     chosen = [health_routes]
     for family, routers in families.items():
-        if family not in disabled:
+        if family not in config.http.disabled:
             chosen += routers
     return chosen

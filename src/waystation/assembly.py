@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from starlette.types import ASGIApp
+
+from waystation.auth.api_keys import ApiKeys
+from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
+from waystation.crons.scheduler import Scheduler
 from waystation.databases import open_database
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
@@ -13,10 +18,14 @@ from waystation.runs.engine import Engine
 from waystation.runs.worker import Timing, Worker
 from waystation.server import Server
 from waystation.storage.checkpoints import Saver
+from waystation.storage.database import Database
 from waystation.store import Store
 from waystation.streams.bus import Bus, MemoryBus
 from waystation.streams.events import Positions
 from waystation.streams.thread_stream import Publisher
+from waystation.threads.ttl import default_ttl
+from waystation.webhooks.deliverer import Deliverer
+from waystation.webhooks.policy import WebhookPolicy
 
 __all__ = ["build_server"]
 
@@ -27,12 +36,16 @@ RENEWALS = 6
 """Renewals of a lease before it expires: some may be late, or fail."""
 
 
-def build_server(config: Config, graphs: Graphs, role: Role) -> Server:
-    """Open the database and connect all parts. Raises ConfigError."""
+def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp | None = None) -> Server:
+    """Open the database and connect all parts. `local_app` is the server's own application, for webhooks that are paths of it.
+    Raises ConfigError."""
     if role != "all":
         require_shared(config, f"A process of the role {role!r}")
     if role == "worker" and config.jobs_per_worker == 0:
         raise ConfigError("A worker with N_JOBS_PER_WORKER=0 would execute no run.")
+    custom = custom_authentication(config, graphs.modules)
+    if custom is not None and role != "worker":
+        warn_of_gaps(custom)
     bus = _bus(config)
     db, lock = open_database(config)
     saver, store, positions = Saver(db), Store(db, config.store.get("ttl")), Positions()
@@ -42,6 +55,13 @@ def build_server(config: Config, graphs: Graphs, role: Role) -> Server:
     if role != "api":
         worker = Worker(config, db, graphs, store, saver, bus, positions)
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=min(SAFETY_NET_S, config.lease_s / RENEWALS))
+    engine = Engine(db, bus, positions, graphs, worker, capacity)
+    webhooks = WebhookPolicy.of(config)
+    deliverer = _deliverer(config, db, webhooks, role, local_app)
+    if deliverer is not None:
+        engine.on_notice = deliverer.wake
+        if worker is not None:
+            worker.on_notice = deliverer.wake
     return Server(
         config=config,
         role=role,
@@ -52,11 +72,32 @@ def build_server(config: Config, graphs: Graphs, role: Role) -> Server:
         bus=bus,
         streams=Publisher(bus, positions),
         worker=worker,
-        engine=Engine(db, bus, positions, graphs, worker, capacity),
+        engine=engine,
         capacity=capacity,
+        scheduler=Scheduler(
+            db,
+            engine,
+            graphs,
+            None if custom is None else custom.handlers,
+            config.cron_interval_s,
+            default_ttl(config),
+            send_webhooks=webhooks.sent,
+        ),
+        webhooks=webhooks,
+        deliverer=deliverer,
         metrics=Metrics(),
         lock=lock,
+        authentication=None if role == "worker" else ApiKeys(db) if config.api_keys else custom,
     )
+
+
+def _deliverer(
+    config: Config, db: Database, webhooks: WebhookPolicy, role: Role, local_app: ASGIApp | None
+) -> Deliverer | None:
+    local = local_app if webhooks.local and role != "worker" else None
+    if not webhooks.sent or (role == "api" and local is None):
+        return None
+    return Deliverer(db, config.webhooks, webhooks.urls, local_app=local)
 
 
 def _bus(config: Config) -> Bus:

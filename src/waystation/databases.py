@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from waystation.storage.data_dir import DATABASE_FILE, lock_data_dir
-from waystation.storage.schema import upgrade
+from waystation.errors import ConfigError
+from waystation.storage.data_dir import DATABASE_FILE, is_in_use, lock_data_dir
+from waystation.storage.schema import require_current, upgrade
 
 if TYPE_CHECKING:
     from waystation.config import Config
     from waystation.storage.database import Database
 
-__all__ = ["open_database"]
+__all__ = ["open_beside", "open_database"]
+
+
+def open_beside(config: Config) -> tuple[Database, IO[str] | None]:
+    """`open_database` for a command that changes a few rows, which may be done beside a running server. Only if there is none
+    the directory's lock comes along.
+
+    Raises ConfigError when the database cannot be used, or the server beside it is of another version."""
+    if config.database_uri is not None:
+        return open_database(config)
+    if not is_in_use(config.data_dir):
+        try:
+            return open_database(config)
+        except ConfigError:
+            if not is_in_use(config.data_dir):
+                raise
+            # A server has begun in this very moment.
+    from waystation.storage.sqlite import SqliteDatabase
+
+    beside = SqliteDatabase(config.data_dir / DATABASE_FILE)
+    beside.read_blocking(require_current)
+    return beside, None
 
 
 def open_database(config: Config) -> tuple[Database, IO[str] | None]:

@@ -11,6 +11,7 @@ __all__ = [
     "Conflict",
     "Forbidden",
     "GraphLoadError",
+    "HandlerFailed",
     "NotAGraph",
     "NotFound",
     "NotSupported",
@@ -52,6 +53,10 @@ class TooLarge(WaystationError):
 
 class Forbidden(WaystationError):
     """Forbidden"""
+
+
+class HandlerFailed(WaystationError):
+    """A handler of the project's authentication failed."""
 
 
 class NotSupported(WaystationError):

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from waystation import assistants
+from waystation.auth.caller import Authentication
 from waystation.config import Config
+from waystation.crons.scheduler import Scheduler
 from waystation.graphs import Graphs
 from waystation.observability.metrics import Metrics
 from waystation.roles import Role
@@ -25,6 +27,9 @@ from waystation.streams.sweeper import sweep_events_regularly
 from waystation.streams.thread_stream import Publisher
 from waystation.threads.sweeper import sweep_threads_regularly
 from waystation.timestamps import now_us
+from waystation.webhooks.deliverer import Deliverer
+from waystation.webhooks.policy import WebhookPolicy
+from waystation.webhooks.sweeper import sweep_deliveries_regularly
 
 __all__ = ["Server"]
 
@@ -51,9 +56,15 @@ class Server:
     """None in a process that executes no runs."""
     engine: Engine
     capacity: Capacity
+    scheduler: Scheduler
+    webhooks: WebhookPolicy
+    deliverer: Deliverer | None
+    """None in a process that executes no runs, unless webhooks may be paths of this server, which only such a process has."""
     metrics: Metrics
     lock: IO[str] | None
     """Of the data directory; None with PostgreSQL, which processes share."""
+    authentication: Authentication | None = None
+    """None where everybody may do everything."""
     stopping: bool = False
     """Set once whatever still waits for a run is cut off: what ends from then on may not be complete."""
     _hurried: bool = False
@@ -71,6 +82,11 @@ class Server:
             self._sweep(sweep_regularly(self.store))
             self._sweep(sweep_events_regularly(self.db, self.config.resumable_ttl_s))
             self._sweep(sweep_threads_regularly(self.db, self.config))
+            self._sweep(sweep_deliveries_regularly(self.db, self.config.webhooks.log_days))
+        if self.deliverer is not None:
+            self.deliverer.start()
+        if self.config.crons_enabled:
+            self.scheduler.start()
 
     def begin_shutdown(self) -> None:
         """Take no more runs, and cut off what waits for a run: clients reconnect to another process, or to the next. From
@@ -94,6 +110,8 @@ class Server:
     async def close(self) -> None:
         """`drain`, then close the bus and the database."""
         await self.drain()
+        if self.deliverer is not None:
+            await self.deliverer.stop()
         for sweeper in self._sweepers:
             sweeper.cancel()
         await self.bus.stop()
@@ -102,6 +120,7 @@ class Server:
             self.lock.close()
 
     async def _drain(self) -> None:
+        await self.scheduler.stop()
         if self.worker is not None:
             self.worker.stop_claiming()
         until = time.monotonic() + self.config.shutdown_grace_s

@@ -22,12 +22,9 @@ def load(tmp_path: Path, environ: dict[str, str], **keys: Any) -> Config:
 @pytest.mark.parametrize(
     ("name", "keys", "environ"),
     [
-        ("auth", {"auth": {"path": "./auth.py:auth"}}, {}),
-        ("auth", {}, {"LANGGRAPH_AUTH": '{"path": "./auth.py:auth"}'}),
         ("encryption", {"encryption": {"path": "./e.py:e"}}, {}),
         ("LANGGRAPH_AUTH_TYPE", {}, {"LANGGRAPH_AUTH_TYPE": "langsmith"}),
         ("LANGGRAPH_AES_KEY", {}, {"LANGGRAPH_AES_KEY": "k"}),
-        ("WAYSTATION_AUTH", {"env": {"WAYSTATION_AUTH": "api-key"}}, {}),
         ("REDIS_CLUSTER", {}, {"REDIS_CLUSTER": "true"}),
     ],
 )
@@ -44,7 +41,7 @@ def test_a_missing_protection_stops_the_start(
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("webhooks", {"webhooks": {"env_prefix": "X"}}),
+        ("auth.allow_langsmith_api_keys", {"auth": {"path": "./a.py:a", "allow_langsmith_api_keys": True}}),
         ("priority", {"priority": {"path": "./p.py:p"}}),
         ("ui", {"ui": {"agent": "./ui.tsx"}}),
         ("ui_config", {"ui_config": {"shared": ["react"]}}),

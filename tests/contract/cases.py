@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 
-__all__ = ["CASES", "NEW_ID", "Case", "World", "filled", "make_world"]
+__all__ = ["CASES", "NEVER", "NEW_ID", "Case", "World", "filled", "make_world"]
 
 NEW_ID = "$new_id"
 
@@ -53,6 +53,7 @@ def make_world(http: httpx.Client, kind: str = "settled") -> World:
         "fresh_thread_id": _ok(http.post("/threads", json={}))["thread_id"],
         "item_namespace": f"world.{thread_id}",
         "new_id": str(uuid4()),
+        "cron_id": _ok(http.post("/runs/crons", json={"assistant_id": "echo", "schedule": NEVER}))["cron_id"],
     }
     if kind == "busy":
         running = _ok(http.post(f"/threads/{thread_id}/runs", json={"assistant_id": "sleeper", "input": {"n": 600}}))
@@ -74,6 +75,9 @@ def _ok(response: httpx.Response) -> Any:
     return response.json()
 
 
+NEVER = "0 0 1 1 *"
+"""A schedule that does not fire while the tests run, unless it is New Year's Eve."""
+
 CONFIG = {"tags": ["a"], "recursion_limit": 20, "configurable": {"k": "v"}}
 CHECKPOINT = {"thread_id": "$thread_id", "checkpoint_ns": "", "checkpoint_id": "$checkpoint_id"}
 
@@ -82,6 +86,7 @@ RUN: dict[str, Any] = {
     "input": {"x": "hi"},
     "metadata": {"m": 1},
     "config": CONFIG,
+    "webhook": "https://hook.invalid/",
     "stream_mode": ["values", "updates"],
     "stream_subgraphs": True,
     "stream_resumable": True,
@@ -106,6 +111,23 @@ COMMAND: dict[str, Any] = {
     "stream_mode": "updates",
 }
 WATCHED = {"on_disconnect": "cancel"}
+CRON: dict[str, Any] = {
+    "assistant_id": "echo",
+    "schedule": NEVER,
+    "timezone": "Europe/Paris",
+    "end_time": "2090-01-01T00:00:00.000000+00:00",
+    "input": {"x": "hi"},
+    "metadata": {"m": 1},
+    "config": CONFIG,
+    "webhook": "https://hook.invalid/",
+    "interrupt_before": ["echo"],
+    "interrupt_after": "*",
+    "enabled": True,
+    "stream_mode": ["values", "updates"],
+    "stream_subgraphs": True,
+    "stream_resumable": True,
+    "durability": "sync",
+}
 PAGE = {"limit": 5, "offset": 0, "sort_order": "asc"}
 
 CASES: dict[str, list[Case]] = {
@@ -240,6 +262,37 @@ CASES: dict[str, list[Case]] = {
         Case({"assistant_id": "echo", "context": {}}),
     ],
     "POST /runs/batch": [Case([{**RUN, "on_completion": "keep"}, COMMAND])],
+    "POST /runs/crons": [
+        Case({**CRON, "on_run_completed": "keep"}),
+        Case({"assistant_id": "echo", "schedule": "@daily", "context": {"a": 1}}),
+    ],
+    "POST /threads/{thread_id}/runs/crons": [
+        Case({**CRON, "multitask_strategy": "reject"}),
+        Case({"assistant_id": "echo", "schedule": NEVER, "enabled": False}),
+    ],
+    "POST /runs/crons/search": [
+        Case({}),
+        Case(
+            {
+                "assistant_id": "$assistant_id",
+                "thread_id": "$thread_id",
+                "enabled": True,
+                "metadata": {},
+                "sort_by": "next_run_date",
+                **PAGE,
+            }
+        ),
+    ],
+    "POST /runs/crons/count": [
+        Case({}),
+        Case({"assistant_id": "$assistant_id", "thread_id": "$thread_id", "metadata": {}}),
+    ],
+    "GET /runs/crons/{cron_id}": [Case()],
+    "PATCH /runs/crons/{cron_id}": [
+        Case({**{name: value for name, value in CRON.items() if name != "assistant_id"}, "on_run_completed": "keep"}),
+        Case({"end_time": None}),
+    ],
+    "DELETE /runs/crons/{cron_id}": [Case(status=204)],
     "PUT /store/items": [
         Case({"namespace": ["a"], "key": "k", "value": {}}, status=204),
         Case({"namespace": ["a"], "key": "k", "value": {"v": 1}, "index": ["v"], "ttl": 5}, status=204),

@@ -16,7 +16,7 @@ __all__ = ["OPERATIONS", "SCHEMAS", "Operation", "operation", "problems", "resol
 
 FILE = Path(__file__).parent / "agent-server.contract.json"
 
-OTHER_ISSUES = {"Crons", "A2A", "MCP", "Streaming"}
+OTHER_ISSUES = {"A2A", "MCP", "Streaming"}
 """Tags of operations that are not part of this server yet."""
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
@@ -32,6 +32,7 @@ def _is_timestamp(value: object) -> bool:
 
 NULLABLE = {
     "Assistant": ["description"],
+    "Cron": ["thread_id", "end_time"],
     "GraphSchema": ["input_schema", "output_schema", "state_schema", "config_schema", "context_schema"],
     "GraphSchemaNoId": ["input_schema", "output_schema", "state_schema", "config_schema", "context_schema"],
     "Interrupt": ["response_schema"],
@@ -39,7 +40,7 @@ NULLABLE = {
     "Thread": ["values", "error"],
     "ThreadState": ["metadata", "created_at", "checkpoint", "parent_checkpoint"],
 }
-"""Properties that the reference documents as null at times (2.5, 3.1, 4.1, 5.3), by schema."""
+"""Properties that the reference documents as null at times (2.5, 3.1, 4.1, 5.3, 12), by schema."""
 
 ADDED_STATUSES: dict[str, set[int]] = {
     "GET /ok": {422},
@@ -69,12 +70,16 @@ ADDED_STATUSES: dict[str, set[int]] = {
     "POST /runs/stream": {400},
     "POST /runs/wait": {400},
     "POST /runs/batch": {400},
+    "POST /runs/crons": {400},
+    "POST /threads/{thread_id}/runs/crons": {400},
+    "PATCH /runs/crons/{cron_id}": {400},
+    "DELETE /runs/crons/{cron_id}": {204},
     "PUT /store/items": {400},
     "DELETE /store/items": {400},
     "POST /store/items/search": {400},
     "POST /store/namespaces": {400},
 }
-"""Statuses that the reference documents (1.2, 2.3, 3.2, 4.2, 5.2, 7, 10) and the contract does not list."""
+"""Statuses that the reference documents (1.2, 2.3, 3.2, 4.2, 5.2, 7, 10, 12) and the contract does not list."""
 
 
 @dataclass(frozen=True)

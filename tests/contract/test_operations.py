@@ -29,12 +29,16 @@ KEYS = {
         "values next tasks metadata created_at checkpoint parent_checkpoint interrupts checkpoint_id "
         "parent_checkpoint_id"
     ),
+    "GET /runs/crons/{cron_id}": (
+        "cron_id assistant_id thread_id user_id schedule timezone end_time payload next_run_date metadata "
+        "on_run_completed enabled created_at updated_at"
+    ),
     "GET /store/items": "namespace key value created_at updated_at",
     "GET /assistants/{assistant_id}/schemas": (
         "graph_id input_schema output_schema state_schema config_schema context_schema"
     ),
 }
-"""The properties of each object (reference 2.1, 3.1, 5.3, 4.1, 10, 2.5); a run has `langsmith_session_name` if it is traced."""
+"""The properties of each object (reference 2.1, 3.1, 5.3, 4.1, 12, 10, 2.5); a run has `langsmith_session_name` if it is traced."""
 
 
 def test_there_is_a_case_for_every_operation() -> None:
@@ -57,7 +61,12 @@ def test_object_has_exactly_its_documented_properties(name: str, http: httpx.Cli
 
 def test_deleted_things_are_gone(http: httpx.Client) -> None:
     world = make_world(http)
-    for path in ("/threads/{thread_id}/runs/{run_id}", "/threads/{thread_id}", "/assistants/{assistant_id}"):
+    for path in (
+        "/threads/{thread_id}/runs/{run_id}",
+        "/threads/{thread_id}",
+        "/runs/crons/{cron_id}",
+        "/assistants/{assistant_id}",
+    ):
         path = path.format(**world)
         assert http.get(path).status_code == 200
         assert http.delete(path).status_code == 204

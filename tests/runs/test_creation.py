@@ -41,7 +41,7 @@ REFUSED: list[tuple[str, dict[str, Any], int]] = [
     ("feedback keys that are no list", {"feedback_keys": "score"}, 422),
     ("stream_subgraphs that is no flag", {"stream_subgraphs": "true"}, 422),
     ("stream_resumable that is no flag", {"stream_resumable": 1}, 422),
-    ("a webhook, which is not delivered", {"webhook": "https://example.com/hook"}, 422),
+    ("a webhook to this machine", {"webhook": "http://localhost:8000/hook"}, 422),
     ("an empty webhook", {"webhook": ""}, 422),
     ("a tracer that is no object", {"langsmith_tracer": "project"}, 422),
     ("a checkpoint that is no object", {"checkpoint": "x"}, 422),

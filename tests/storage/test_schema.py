@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
@@ -66,6 +67,34 @@ async def test_new_database_gets_its_tables_and_the_newest_revision(db: SqliteDa
 
     assert await db.read(revision) == HEAD
     assert {f"table {name}" for name in metadata.tables} <= set(await db.read(schema))
+
+
+async def test_what_was_there_before_there_were_workspaces(db: SqliteDatabase) -> None:
+    """Revision 0003: everything is in the default workspace, but for the assistants that the server has made."""
+    by_the_server, by_a_client = "8d2fdf5d-7331-5702-b419-c34f4de91ad4", "8d2fdf5d-7331-4702-b419-c34f4de91ad4"
+
+    def before(conn: Connection) -> None:
+        conn.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0002")
+        for assistant_id in (by_the_server, by_a_client):
+            conn.execute(
+                text(
+                    "INSERT INTO assistants VALUES (:id, 'g', 'n', NULL, '{}', '{}', '{\"created_by\": \"system\"}', 1, 1, 1)"
+                ).bindparams(id=assistant_id)
+            )
+        conn.execute(text("INSERT INTO store_items VALUES ('a' || char(9), 'k', '{}', 1, 1, NULL, NULL)"))
+
+    await db.write(before)
+    upgrade(db)
+
+    def after(conn: Connection) -> tuple[dict[str, str | None], str]:
+        found = {row[0]: row[1] for row in conn.execute(text("SELECT assistant_id, workspace FROM assistants"))}
+        return found, conn.execute(text("SELECT namespace FROM store_items")).scalar_one()
+
+    assert await db.read(after) == ({by_the_server: None, by_a_client: "default"}, "default\ta\t")
 
 
 def test_newest_revision_in_the_code_is_the_last_of_the_migrations() -> None:

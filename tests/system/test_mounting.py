@@ -49,14 +49,3 @@ async def test_without_meta_only_ok_says_that_the_server_is_there(tmp_path: Path
         assert (await client.get("/ok?check_db=1")).json() == {"ok": True}
         for path in ("/", "/info", "/metrics", "/docs", "/openapi.json"):
             assert (await client.get(path)).status_code == 404, path
-
-
-async def test_webhooks_are_refused_unless_they_are_switched_off(tmp_path: Path) -> None:
-    body = {"assistant_id": "echo", "input": {"x": "a"}, "webhook": "https://example.com/hook"}
-    async with served(tmp_path / "on") as app, connected(app) as client:
-        refused = await client.post("/runs/wait", json=body)
-        assert refused.status_code == 422
-        assert "webhook" in refused.json()["detail"]
-    off = HttpConfig(disable_webhooks=True)
-    async with served(tmp_path / "off", http=off) as app, connected(app) as client:
-        assert (await client.post("/runs/wait", json=body)).json()["x"] == "a!"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, text
 
-from waystation.auth.access import EVERYTHING
+from waystation.auth.access import EVERYTHING, Access
 from waystation.storage import tables
 from waystation.storage.database import Database
 from waystation.storage.estimates import Estimate, estimate_threads
@@ -50,6 +50,7 @@ def _row(i: int, moment: int) -> dict[str, Any]:
         "created_at": i // 2,
         "updated_at": moment,
         "state_updated_at": moment // 7,
+        "workspace": ("ours", "theirs")[i % 5 == 0],
     }
 
 
@@ -91,6 +92,21 @@ async def test_the_page_is_the_same(db: Database, monkeypatch: pytest.MonkeyPatc
         for page in (Page(4), Page(3, 5), Page(100)):
             found = await db.read(search.find_ids, Filters(needle, status=status), order, page, EVERYTHING)
             assert found == expected[page.offset : page.offset + page.limit], (needle, order, status, page)
+
+
+@pytest.mark.parametrize("few", [0, NUMBER], ids=["a large workspace", "a small workspace"])
+async def test_the_page_of_a_workspace_is_the_same(db: Database, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(search, "FEW", few)
+    rows = [row for row in await _populated(db) if row["workspace"] == "theirs"]
+    access = Access(workspace="theirs")
+    columns = ("created_at", "updated_at", "status", "thread_id")
+    for needle, column, ascending, status in itertools.product([{}, *NEEDLES], columns, (True, False), (None, "error")):
+        order = Order(column, ascending)
+        expected = _expected(rows, needle, status, order)
+        for page in (Page(4), Page(3, 5), Page(100)):
+            found = await db.read(search.find_ids, Filters(needle, status=status), order, page, access)
+            assert found == expected[page.offset : page.offset + page.limit], (needle, order, status, page)
+        assert await db.read(search.count, Filters(needle, status=status), access) == len(expected)
 
 
 async def test_estimates_count_all_rows_of_a_parallel_plan(db: Database) -> None:

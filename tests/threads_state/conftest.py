@@ -22,6 +22,7 @@ from waystation.storage.checkpoints import Saver
 from waystation.storage.schema import upgrade
 from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import runs, threads
+from waystation.store import Store
 from waystation.threads import routes, state_routes
 from waystation.timestamps import now_us
 
@@ -60,7 +61,7 @@ class State:
     db: SqliteDatabase
     graphs: Graphs
     saver: Saver
-    store: Any = None
+    store: Store
     streams: Published = field(default_factory=Published)
 
     async def thread(self, graph_id: str | None = None, **config: Any) -> str:
@@ -144,7 +145,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def server(config: Config, graphs: Graphs, empty_database: Path, tmp_path: Path) -> AsyncIterator[State]:
     db = SqliteDatabase(Path(shutil.copy(empty_database, tmp_path / "state.sqlite")))
-    yield State(config, db, graphs, Saver(db))
+    yield State(config, db, graphs, Saver(db), Store(db))
     await db.close()
 
 

@@ -43,6 +43,6 @@ def install(conn: Connection, graphs: Graphs, now: int, configs: Mapping[str, Ma
             config = dict((configs or {}).get(graph_id, {}))
             new = queries.Content(graph_id, name, description, config, dict(config.get("configurable") or {}), SYSTEM)
             # Another process that starts at the same time may be quicker.
-            queries.create(conn, assistant_id, new, "do_nothing", now, EVERYTHING)
+            queries.create(conn, assistant_id, new, "do_nothing", now, EVERYTHING, shared=True)
         elif not queries.was_called(conn, assistant_id, name, description):
             queries.patch(conn, assistant_id, queries.Patch(name=name, description=description), now, EVERYTHING)

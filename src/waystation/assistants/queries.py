@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from waystation.assistants.configuration import replaced
 from waystation.auth.access import Access
 from waystation.encoding import encode
-from waystation.errors import Conflict, NotFound
+from waystation.errors import Conflict, Forbidden, NotFound, WaystationError
 from waystation.storage.containment import contains
 from waystation.storage.tables import assistant_versions, assistants
 
@@ -24,9 +24,11 @@ __all__ = [
     "create",
     "find",
     "get",
+    "is_shared",
     "list_versions",
     "patch",
     "remove",
+    "require_own",
     "search",
     "set_latest",
     "was_called",
@@ -115,10 +117,13 @@ def create(
     if_exists: Literal["raise", "do_nothing"],
     now: int,
     access: Access,
+    *,
+    shared: bool = False,
 ) -> dict[str, Any]:
-    """Store a new assistant as version 1; returns its row. Raises Conflict (spec 2.3)."""
+    """Store a new assistant as version 1, of the caller's workspace or `shared` by all; returns its row. Raises Conflict
+    (spec 2.3)."""
     row = {"assistant_id": assistant_id, **asdict(content), "version": 1, "created_at": now}
-    if conn.execute(_INSERT, {**row, "updated_at": now}).first():
+    if conn.execute(_INSERT, {**row, "updated_at": now, "workspace": None if shared else access.home}).first():
         conn.execute(_INSERT_VERSION, row)
         return {**row, "updated_at": now}
     existing = find(conn, assistant_id, access) if if_exists == "do_nothing" else None
@@ -129,7 +134,8 @@ def create(
 
 def find(conn: Connection, assistant_id: str, access: Access) -> dict[str, Any] | None:
     """An assistant's row, or None."""
-    row = conn.execute(access.limit(_FIND, assistants.c.metadata), {"assistant_id": assistant_id}).first()
+    statement = access.limit(_FIND, assistants.c.metadata, shared="filtered")
+    row = conn.execute(statement, {"assistant_id": assistant_id}).first()
     return None if row is None else row._asdict()
 
 
@@ -139,6 +145,18 @@ def get(conn: Connection, assistant_id: str, access: Access) -> dict[str, Any]:
     if row is None:
         raise _missing(assistant_id)
     return row
+
+
+def require_own(conn: Connection, assistant_id: str, access: Access) -> None:
+    """Raise NotFound or Forbidden unless the caller may change and delete the assistant."""
+    if conn.execute(access.limit(_FIND, assistants.c.metadata), {"assistant_id": assistant_id}).first() is None:
+        raise _not_own(conn, assistant_id, access)
+
+
+def is_shared(conn: Connection, assistant_id: str) -> bool:
+    """Whether the server made the assistant, for everyone to run."""
+    row = conn.execute(_FIND, {"assistant_id": assistant_id}).first()
+    return row is not None and row.workspace is None
 
 
 def patch(conn: Connection, assistant_id: str, changes: Patch, now: int, access: Access) -> dict[str, Any]:
@@ -163,7 +181,7 @@ def set_latest(conn: Connection, assistant_id: str, version: int, now: int, acce
 def remove(conn: Connection, assistant_id: str, access: Access) -> None:
     """Delete an assistant and its versions. Raises NotFound."""
     if not conn.execute(access.limit(_DELETE, assistants.c.metadata), {"of_assistant": assistant_id}).rowcount:
-        raise _missing(assistant_id)
+        raise _not_own(conn, assistant_id, access)
 
 
 def search(
@@ -177,13 +195,14 @@ def search(
         *(c.asc() if sort_order == "asc" else c.desc() for c in order)
     )
     statement = statement.limit(limit + 1).offset(offset)
-    return [row._asdict() for row in conn.execute(access.limit(statement, assistants.c.metadata))]
+    limited = access.limit(statement, assistants.c.metadata, shared="filtered")
+    return [row._asdict() for row in conn.execute(limited)]
 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:
     """How many assistants match."""
     statement = filters.narrow(select(func.count()).select_from(assistants))
-    found: int = conn.execute(access.limit(statement, assistants.c.metadata)).scalar_one()
+    found: int = conn.execute(access.limit(statement, assistants.c.metadata, shared="filtered")).scalar_one()
     return found
 
 
@@ -199,7 +218,7 @@ def list_versions(
     )
     if metadata:
         matching = matching.where(contains(assistant_versions.c.metadata, encode(metadata)))
-    matching = access.limit(matching, assistants.c.metadata)
+    matching = access.limit(matching, assistants.c.metadata, shared="filtered")
     rows = [row._asdict() for row in conn.execute(matching.limit(limit).offset(offset))]
     if not rows and (offset == 0 or conn.execute(matching.limit(1)).first() is None):
         raise NotFound(f"The assistant {assistant_id} has no version that matches.")
@@ -220,8 +239,15 @@ def _locked(conn: Connection, assistant_id: str, access: Access) -> dict[str, An
     statement = access.limit(_LOCK, assistants.c.metadata)
     row = conn.execute(statement, {"assistant_id": assistant_id}).first()
     if row is None:
-        raise _missing(assistant_id)
+        raise _not_own(conn, assistant_id, access)
     return row._asdict()
+
+
+def _not_own(conn: Connection, assistant_id: str, access: Access) -> WaystationError:
+    """Why the caller cannot change an assistant."""
+    if access.workspace is not None and find(conn, assistant_id, access) is not None:
+        return Forbidden(f"The assistant {assistant_id} is shared by all workspaces; none can change or delete it.")
+    return _missing(assistant_id)
 
 
 def _make_current(conn: Connection, row: Mapping[str, Any], content: Mapping[str, Any], now: int) -> dict[str, Any]:

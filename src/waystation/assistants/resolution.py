@@ -63,14 +63,15 @@ def ask_for(
     """Ask the database for the assistant of a run. Call what this returns to get it, in the same transaction.
 
     That raises NotFound, with `NOT_RUNNABLE`, for an assistant that does not exist; UnprocessableInput for a string that is
-    neither a UUID nor the id of a graph. `graphs` tells the two apart where the assistant of a graph has been deleted.
+    neither a UUID nor the id of a graph. Everybody may run what the server made itself (spec 18.4). `graphs` tells the two
+    apart where the assistant of a graph has been deleted.
     """
     try:
         assistant_id, known = str(UUID(assistant_id_or_graph_id)), True
     except ValueError:
         assistant_id = assistant_id_for_graph(assistant_id_or_graph_id)
         known = assistant_id_or_graph_id in graphs
-    asked = _RESOLVE.within(access, assistants.c.metadata).ask(conn, {"assistant_id": assistant_id})
+    asked = _RESOLVE.within(access, assistants.c.metadata, shared="visible").ask(conn, {"assistant_id": assistant_id})
 
     def found() -> Assistant:
         row = asked.first()

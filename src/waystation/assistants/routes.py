@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,13 +21,15 @@ from waystation.assistants.models import (
     VersionsSearch,
 )
 from waystation.assistants.resolution import assistant_id_of
+from waystation.auth.access import Access
 from waystation.errors import NotFound, UnprocessableInput
 from waystation.graphs.drawing import parse_xray
+from waystation.http.authorization import access_of, allowed, caller_of, metadata_of
 from waystation.http.bodies import describe, read_body, read_bytes, require_uuid
 from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import flag, integer
-from waystation.http.responses import access_of, empty, json_response, pagination_headers
+from waystation.http.responses import empty, json_response, pagination_headers
 from waystation.http.router import Router
 from waystation.reserved import strip_config, strip_context, strip_metadata
 from waystation.timestamps import now_us
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from waystation.app import Server
     from waystation.graphs import Graphs
     from waystation.runs.models import RunConfig
+    from waystation.store import Store
 
 __all__ = ["router"]
 
@@ -51,10 +55,19 @@ async def create(request: Request) -> Response:
     _require_graph(server.graphs, body.graph_id)
     config, context = in_step(strip_config(_plain(body.config)), strip_context(body.context))
     name = "Untitled" if body.name is None else body.name
-    content = queries.Content(body.graph_id, name, body.description, config, context, strip_metadata(body.metadata))
-    row = await server.db.write(
-        queries.create, assistant_id, content, body.if_exists or "raise", now_us(), access_of(request)
-    )
+    asked = {
+        "assistant_id": assistant_id,
+        "graph_id": body.graph_id,
+        "config": config,
+        "context": context,
+        "metadata": strip_metadata(body.metadata),
+        "if_exists": body.if_exists or "raise",
+        "name": name,
+        "description": body.description,
+    }
+    access = await allowed(request, "assistants", "create", asked)
+    content = queries.Content(body.graph_id, name, body.description, config, context, metadata_of(asked))
+    row = await server.db.write(queries.create, assistant_id, content, body.if_exists or "raise", now_us(), access)
     return json_response(wire.assistant(row))
 
 
@@ -62,14 +75,15 @@ async def create(request: Request) -> Response:
 async def search(request: Request) -> Response:
     server = _server(request)
     body = await read_body(request, AssistantSearch)
+    access, filters = await _search_allowed(request, body, body.limit, body.offset)
     rows = await server.db.read(
         queries.search,
-        _filters(server.graphs, body),
+        filters,
         body.sort_by or "created_at",
         body.sort_order or "desc",
         body.limit,
         body.offset,
-        access_of(request),
+        access,
     )
     fields = body.select or wire.FIELDS
     found = [wire.assistant(row, fields) for row in rows[: body.limit]]
@@ -80,13 +94,16 @@ async def search(request: Request) -> Response:
 async def count(request: Request) -> Response:
     server = _server(request)
     body = await read_body(request, AssistantCount)
-    return json_response(await server.db.read(queries.count, _filters(server.graphs, body), access_of(request)))
+    access, filters = await _search_allowed(request, body, 0, 0)
+    return json_response(await server.db.read(queries.count, filters, access))
 
 
 @router.get("/assistants/{assistant_id}", **operation("Get an assistant", answer=wire.SCHEMA))
 async def get(request: Request, assistant_id: str) -> Response:
     server = _server(request)
-    row = await server.db.read(queries.get, assistant_id_of(assistant_id, server.graphs), access_of(request))
+    of = assistant_id_of(assistant_id, server.graphs)
+    access = await allowed(request, "assistants", "read", {"assistant_id": of})
+    row = await server.db.read(queries.get, of, access)
     if row["graph_id"] not in server.graphs:
         raise NotFound(f"The assistant {assistant_id} belongs to a graph that this server does not have.")
     return json_response(wire.assistant(row))
@@ -99,15 +116,26 @@ async def patch(request: Request, assistant_id: str) -> Response:
     body = await read_body(request, AssistantPatch)
     if body.graph_id is not None:
         _require_graph(server.graphs, body.graph_id)
+    config, context = strip_config(_plain(body.config)), None if body.context is None else strip_context(body.context)
+    asked = {
+        "assistant_id": of,
+        "graph_id": body.graph_id,
+        "config": config,
+        "context": context or {},
+        "metadata": strip_metadata(body.metadata),
+        "name": body.name,
+        "description": body.description,
+    }
+    access = await allowed(request, "assistants", "update", asked)
     changes = queries.Patch(
         graph_id=body.graph_id,
         name=body.name,
         description=body.description,
-        config=strip_config(_plain(body.config)),
-        context=None if body.context is None else strip_context(body.context),
-        metadata=strip_metadata(body.metadata),
+        config=config,
+        context=context,
+        metadata=metadata_of(asked),
     )
-    row = await server.db.write(queries.patch, of, changes, now_us(), access_of(request))
+    row = await server.db.write(queries.patch, of, changes, now_us(), access)
     return json_response(wire.assistant(row))
 
 
@@ -115,7 +143,17 @@ async def patch(request: Request, assistant_id: str) -> Response:
 async def delete(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
-    await removal.remove(server, access_of(request), of, delete_threads=flag(request, "delete_threads"))
+    delete_threads = flag(request, "delete_threads")
+    access = await allowed(request, "assistants", "delete", {"assistant_id": of})
+
+    async def may(action: str, value: dict[str, Any]) -> Access | None:
+        try:
+            return await allowed(request, "threads", action, value)
+        except HTTPException:
+            return None
+
+    decided = caller_of(request).handlers is not None
+    await removal.remove(server, access, of, may if decided else None, delete_threads=delete_threads)
     return empty()
 
 
@@ -124,7 +162,9 @@ async def versions(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
     body = await read_body(request, VersionsSearch)
-    rows = await server.db.read(queries.list_versions, of, body.metadata, body.limit, body.offset, access_of(request))
+    asked = {"assistant_id": of, "metadata": body.metadata or {}}
+    access = await allowed(request, "assistants", "read", asked)
+    rows = await server.db.read(queries.list_versions, of, body.metadata, body.limit, body.offset, access)
     return json_response([wire.assistant(row) for row in rows])
 
 
@@ -133,7 +173,8 @@ async def latest(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
     version = await _version(request)
-    row = await server.db.write(queries.set_latest, of, version, now_us(), access_of(request))
+    access = await allowed(request, "assistants", "update", {"assistant_id": of, "version": version, "metadata": {}})
+    row = await server.db.write(queries.set_latest, of, version, now_us(), access)
     return json_response(wire.assistant(row))
 
 
@@ -143,7 +184,7 @@ async def graph(request: Request, assistant_id: str) -> Response:
     of = assistant_id_of(assistant_id, server.graphs)
     xray = parse_xray(request.query_params.get("xray"))
     graph_id, config = await _opening(request, server, of)
-    return json_response(await server.graphs.introspection.drawing(graph_id, xray, config))
+    return json_response(await server.graphs.introspection.drawing(graph_id, xray, config, store=_store(request)))
 
 
 @router.get("/assistants/{assistant_id}/schemas", **operation("Schemas of the graph"))
@@ -151,7 +192,7 @@ async def schemas(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
     graph_id, config = await _opening(request, server, of)
-    return json_response(await server.graphs.introspection.schemas(graph_id, config))
+    return json_response(await server.graphs.introspection.schemas(graph_id, config, store=_store(request)))
 
 
 @router.get("/assistants/{assistant_id}/subgraphs", **operation("Schemas of the subgraphs"))
@@ -169,15 +210,24 @@ async def _subgraphs(request: Request, assistant_id: str, namespace: str | None)
     of = assistant_id_of(assistant_id, server.graphs)
     recurse = flag(request, "recurse")
     graph_id, config = await _opening(request, server, of)
-    return json_response(await server.graphs.introspection.subgraph_schemas(graph_id, namespace, recurse, config))
+    found = await server.graphs.introspection.subgraph_schemas(
+        graph_id, namespace, recurse, config, store=_store(request)
+    )
+    return json_response(found)
 
 
 async def _opening(request: Request, server: Server, assistant_id: str) -> tuple[str, RunnableConfig]:
     """An assistant's graph and the config to open it with. Raises NotFound."""
-    row = await server.db.read(queries.get, assistant_id, access_of(request))
+    access = await allowed(request, "assistants", "read", {"assistant_id": assistant_id})
+    row = await server.db.read(queries.get, assistant_id, access)
     configurable = {**row["config"].get("configurable", {}), **server_configurable(request)}
     config = cast("RunnableConfig", {**row["config"], "configurable": configurable})
     return row["graph_id"], config
+
+
+def _store(request: Request) -> Store:
+    """What a factory gets for its store: that of the caller's workspace."""
+    return _server(request).store.within(access_of(request).home)
 
 
 def _server(request: Request) -> Server:
@@ -196,10 +246,22 @@ def _require_graph(graphs: Graphs, graph_id: str) -> None:
         raise NotFound(f"There is no graph {graph_id!r}; this server has {', '.join(graphs.ids) or 'none'}.")
 
 
-def _filters(graphs: Graphs, body: AssistantCount) -> queries.Filters:
+async def _search_allowed(
+    request: Request, body: AssistantCount, limit: int, offset: int
+) -> tuple[Access, queries.Filters]:
+    """The caller's access to a search, and what to search for; a handler may add to its metadata."""
+    graphs = _server(request).graphs
     if body.graph_id is not None:
         _require_graph(graphs, body.graph_id)
-    return queries.Filters(graphs.ids, body.metadata, body.graph_id, body.name)
+    asked = {
+        "graph_id": body.graph_id,
+        "metadata": body.metadata or {},
+        "name": body.name,
+        "limit": limit,
+        "offset": offset,
+    }
+    access = await allowed(request, "assistants", "search", asked)
+    return access, queries.Filters(graphs.ids, metadata_of(asked), body.graph_id, body.name)
 
 
 async def _version(request: Request) -> int:

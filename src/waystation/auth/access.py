@@ -1,29 +1,140 @@
 """Access: who asks and which rows they may see.
 
 Every storage function that touches a user's resource takes an `Access`; it turns into SQL, so that no route can forget it.
+Two things limit what is seen: the workspace that an API key belongs to, and the filters that a project's authorization
+handlers answer. On a server with such handlers a statement about a resource whose handler was not asked is an error.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Delete, Select, Update
+from sqlalchemy import ColumnElement, Delete, FromClause, Select, Text, Update, and_, bindparam, or_
 
-__all__ = ["EVERYTHING", "Access"]
+from waystation.auth import filters
+from waystation.auth.filters import Filter
+from waystation.storage.containment import unindexed
+
+__all__ = ["DEFAULT_WORKSPACE", "EVERYTHING", "Access", "Limits", "Resource", "Shared"]
 
 S = TypeVar("S", Select[Any], Update, Delete)
+
+Resource = Literal["threads", "assistants", "crons", "store"]
+
+Shared = Literal["hidden", "filtered", "visible"]
+"""What holds for a row of no workspace, which the server made for all: only an access without a workspace sees it; every
+workspace does, if it passes the filter; everyone does."""
+
+DEFAULT_WORKSPACE = "default"
+"""Where everything belongs that was made without an API key."""
+
+_RESOURCES: Mapping[str, Resource] = {
+    "threads": "threads",
+    "assistants": "assistants",
+    "crons": "crons",
+    "store_items": "store",
+}
+"""What the rows of a table are."""
+
+WITHIN_NAMESPACE = frozenset({"store_items"})
+"""Tables whose workspace is part of a key (`waystation.store.namespaces`) and not a column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A caller's identity and the rows it may see. Without `filters`, every row."""
+    """A caller's identity and the rows it may see."""
 
     user_id: str | None = None
+    permissions: tuple[str, ...] = ()
+    workspace: str | None = None
+    """None: all of them."""
+    asked: tuple[tuple[Resource, Filter | None], ...] | None = None
+    """The resources whose handlers have let the request through, with the filters they answered. None on a server without
+    handlers."""
 
-    def limit(self, statement: S, metadata: ColumnElement[Any]) -> S:
+    @property
+    def home(self) -> str:
+        """The workspace of what this caller makes."""
+        return DEFAULT_WORKSPACE if self.workspace is None else self.workspace
+
+    def narrowed(self, resource: Resource, found: Filter | None) -> Access:
+        """This access after another handler has been asked about `resource`: its filter counts beside earlier ones."""
+        known = dict(self.asked or ())
+        known[resource] = filters.both(known.get(resource), found)
+        return replace(self, asked=tuple(sorted(known.items(), key=lambda each: each[0])))
+
+    def unfiltered(self, resource: Resource) -> Access:
+        """This access without what its handlers have answered about `resource`, where an answer has no effect."""
+        return (
+            self
+            if self.asked is None
+            else replace(self, asked=tuple(sorted({**dict(self.asked), resource: None}.items())))
+        )
+
+    def required(self, resource: Resource) -> dict[str, Any]:
+        """Metadata that every row of `resource` contains which this caller may see, as far as that is simply said."""
+        return filters.required(dict(self.asked or ()).get(resource))
+
+    def limit(self, statement: S, metadata: ColumnElement[Any], shared: Shared = "hidden") -> S:
         """`statement` restricted to the rows whose `metadata` column this caller may see."""
-        return statement
+        limits = self.limits(metadata, shared)
+        if limits is None:
+            return statement
+        return statement.where(limits.condition(lambda text: bindparam(None, text, type_=Text, unique=True)))
+
+    def limits(self, metadata: ColumnElement[Any], shared: Shared = "hidden") -> Limits | None:
+        """What `limit` adds to statements about the table of the column `metadata`; None for nothing."""
+        if self.workspace is None and self.asked is None:
+            return None
+        table = metadata.table
+        name = getattr(getattr(table, "element", table), "name", None)
+        resource = _RESOURCES.get(str(name))
+        if resource is None or (self.asked is not None and resource not in dict(self.asked)):
+            raise RuntimeError(f"Nobody was asked whether the caller may see {name}; the route has to.")
+        workspace = None if name in WITHIN_NAMESPACE else self.workspace
+        found = dict(self.asked or ()).get(resource)
+        if workspace is None and found is None:
+            return None
+        return Limits(table, metadata, workspace, found, shared if "workspace" in table.c else "hidden")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The part of an `Access` that concerns one table."""
+
+    table: FromClause
+    metadata: ColumnElement[Any]
+    workspace: str | None
+    filter: Filter | None
+    shared: Shared
+
+    @property
+    def shape(self) -> Hashable:
+        """Limits of one shape make the same condition, with other parameters."""
+        found = None if self.filter is None else filters.shape(self.filter)
+        return self.table.description, self.workspace is None, found, self.shared
+
+    def parameters(self) -> Iterator[str]:
+        """The texts that `condition` binds, in its order."""
+        if self.workspace is not None:
+            yield self.workspace
+        if self.filter is not None:
+            yield from filters.parameters(self.filter)
+
+    def condition(self, bind: filters.Bind) -> ColumnElement[bool]:
+        """The condition, with parameters made by `bind`."""
+        parts: list[ColumnElement[bool]] = []
+        if self.workspace is not None:
+            # A statement starts better from what else it asks for; one that does not says so itself.
+            own: ColumnElement[bool] = unindexed(self.table.c.workspace) == bind(self.workspace)
+            parts.append(own if self.shared == "hidden" else or_(own, self.table.c.workspace.is_(None)))
+        if self.filter is not None:
+            parts.append(filters.condition(self.filter, self.metadata, bind))
+        if self.shared == "visible":
+            return or_(and_(*parts), self.table.c.workspace.is_(None))
+        return and_(*parts)
 
 
 EVERYTHING = Access()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from waystation.cli.keys import keys
 from waystation.cli.listening import is_loopback
 from waystation.errors import ConfigError, WaystationError
 
@@ -153,12 +154,11 @@ def serve(
     """
     if workers is not None and api_only:
         raise ConfigError("--workers executes runs and --api-only does not: choose one.")
-    if not no_auth and not is_loopback(host):
-        raise ConfigError(
-            f"Refusing to listen on {host} without authentication: everyone who can reach it could use this server. "
-            "Listen on 127.0.0.1 behind a proxy that authenticates, or pass --no-auth if the network is trusted."
-        )
     settings = _settings(n_jobs_per_worker, server_log_level)
+    if not no_auth and not is_loopback(host):
+        from waystation.cli.serving import require_authentication
+
+        require_authentication(config, settings, host)
     if workers is not None:
         from waystation.cli.fleet import serve_fleet
 
@@ -206,6 +206,9 @@ def doctor(
 
     if not examine(config, host, port, as_json):
         raise typer.Exit(1)
+
+
+app.add_typer(keys, name="keys")
 
 
 def _settings(jobs: int | None, level: LogLevel | None) -> dict[str, str]:

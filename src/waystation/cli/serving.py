@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from waystation.cli.banner import database_label, show_banner, show_worker_banner
 from waystation.cli.listening import Listener
 from waystation.cli.starting import hasten_start
+from waystation.errors import ConfigError
 from waystation.roles import Role, require_shared
 
 if TYPE_CHECKING:
     from waystation.config import Config
     from waystation.graphs import Graphs
 
-__all__ = ["configuration", "serve_here", "serve_project", "set_up_log", "work_here"]
+__all__ = ["configuration", "require_authentication", "serve_here", "serve_project", "set_up_log", "work_here"]
 
 DEV_GRACE_S = 2
 """Seconds that requests and runs get to finish under `dev`; runs that need longer go on in the next process."""
@@ -71,7 +72,22 @@ def configuration(config_path: Path, settings: Mapping[str, str], *, dev: bool =
     if config.database_uri or config.redis_uri:
         notices = (*notices, "DATABASE_URI and REDIS_URI have no effect under dev, which keeps its data in SQLite")
     grace_s = min(config.shutdown_grace_s, DEV_GRACE_S)
-    return replace(config, database_uri=None, redis_uri=None, shutdown_grace_s=grace_s, notices=notices)
+    auth = config.auth
+    if auth is not None and auth.disable_studio_auth is None:
+        auth = replace(auth, disable_studio_auth=False)
+    return replace(config, auth=auth, database_uri=None, redis_uri=None, shutdown_grace_s=grace_s, notices=notices)
+
+
+def require_authentication(config_path: Path, settings: Mapping[str, str], host: str) -> None:
+    """Raise ConfigError for a project that lets everybody in who can reach `host`."""
+    config = configuration(config_path, settings)
+    if config.auth is None and not config.api_keys:
+        raise ConfigError(
+            f"Refusing to listen on {host} without authentication: everyone who can reach it could use this server. "
+            "Ask for API keys (WAYSTATION_AUTH=api-key, `waystation keys create`), give the project an authentication of its own "
+            "(`auth` in the configuration file), listen on 127.0.0.1 behind a proxy that authenticates, or pass --no-auth if the "
+            "network is trusted."
+        )
 
 
 def set_up_log(config: Config) -> None:

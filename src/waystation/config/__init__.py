@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from waystation.config.loading import load_config
-from waystation.config.model import Config, GraphSpec, HttpConfig
+from waystation.config.model import AuthConfig, Config, GraphSpec, HttpConfig, WebhookConfig
 from waystation.config.support import announce
 
-__all__ = ["Config", "GraphSpec", "HttpConfig", "announce", "load_config"]
+__all__ = ["AuthConfig", "Config", "GraphSpec", "HttpConfig", "WebhookConfig", "announce", "load_config"]

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from waystation.config import settings, values
 from waystation.config.environment import read_env
 from waystation.config.http import http_config
-from waystation.config.model import Config, GraphSpec
-from waystation.config.project import Project, ThreadTtl, unknown_keys
+from waystation.config.model import AuthConfig, Config, GraphSpec
+from waystation.config.project import AuthSection, Project, ThreadTtl, unknown_keys
 from waystation.config.support import unsupported
+from waystation.config.webhooks import webhook_config
 from waystation.errors import ConfigError
 
 __all__ = ["load_config"]
@@ -51,6 +52,8 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
             "dependencies": directories,
             "env": env,
             "http": http_config(project.http, given),
+            "auth": _auth(path, project.auth),
+            "webhooks": webhook_config(project.webhooks, given, variables),
             "store": project.store.model_dump(exclude_unset=True),
             "checkpointer": _checkpointer(project, given),
             "unsupported": unsupported(project, variables),
@@ -59,6 +62,10 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         }
     )
     _check_graph_configs(config)
+    if config.auth is not None and config.api_keys:
+        raise ConfigError(
+            f"{path}: auth: the project authenticates by itself, and WAYSTATION_AUTH asks for API keys; choose one."
+        )
     return replace(config, notices=(*notices, *_notices(config, project, requirements)))
 
 
@@ -127,6 +134,20 @@ def _dependencies(path: Path, entries: list[str]) -> tuple[tuple[str, ...], tupl
             raise ConfigError(f"{path}: dependencies: {entry!r} is not a directory.")
         directories.append(str(directory))
     return tuple(directories), tuple(requirements)
+
+
+def _auth(path: Path, section: AuthSection | None) -> AuthConfig | None:
+    if section is None or not section.model_fields_set:
+        return None
+    if section.path is None:
+        raise ConfigError(f"{path}: auth.path: the key is missing; a server that is to authenticate needs to know how.")
+    config = AuthConfig(section.path, section.disable_studio_auth, section.openapi)
+    if section.cache is None:
+        return config
+    headers = tuple(name.lower() for name in section.cache.cache_keys)
+    return replace(
+        config, cache_headers=headers, cache_ttl_s=section.cache.ttl_seconds, cache_size=section.cache.max_size
+    )
 
 
 def _checkpointer(project: Project, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Config", "GraphSpec", "HttpConfig"]
+__all__ = ["AuthConfig", "Config", "GraphSpec", "HttpConfig", "WebhookConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,48 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """The ``auth`` section: a project's own authentication (spec 18.1)."""
+
+    path: str
+    """``./path/file.py:variable`` (relative to the project) or ``package.module:variable``."""
+    disable_studio_auth: bool | None = None
+    """Only False lets a request be the Studio's by saying so in a header; `dev` takes None for False."""
+    openapi: Mapping[str, Any] = field(default_factory=dict)
+    cache_headers: tuple[str, ...] = ()
+    """Requests that agree in these headers, in lower case, are of the same user; empty keeps no users."""
+    cache_ttl_s: float = 60
+    cache_size: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """The ``webhooks`` section, and how deliveries are repeated (spec 11)."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent with every delivery."""
+    allowed_fields: frozenset[str] | None = None
+    """Of the payload; None for all."""
+    has_url_policy: bool = False
+    """Whether there is a ``webhooks.url``: then https is required unless it says otherwise."""
+    require_https: bool | None = None
+    allowed_domains: tuple[str, ...] | None = None
+    """In lower case; ``*.example.com`` for subdomains only."""
+    allowed_ports: tuple[int, ...] | None = None
+    max_url_length: int = 4096
+    disable_loopback: bool | None = None
+    disable_private_ips: bool | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Keys that deliveries are signed with; several while a key is being replaced."""
+    attempts: int = 10
+    backoff_s: float = 1
+    """Rest after the first attempt that failed; it doubles with each."""
+    backoff_max_s: float = 600
+    log_days: float = 7
+    """How long it is known what became of a delivery."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting, with its default. Directories given to `load_config` as relative paths are absolute here."""
 
@@ -51,6 +93,14 @@ class Config:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Variables of the project's ``env`` key; those of the process win over them."""
     http: HttpConfig = HttpConfig()
+    auth: AuthConfig | None = None
+    api_keys: bool = False
+    webhooks: WebhookConfig = WebhookConfig()
+    allow_private_urls: bool = False
+    """Whether users may name addresses of private networks and of this machine: for webhooks, and whatever else calls out."""
+    crons_enabled: bool = True
+    cron_interval_s: float = 5
+    """How often the scheduler looks at least."""
     store: Mapping[str, Any] = field(default_factory=dict)
     checkpointer: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path = Path(".waystation")

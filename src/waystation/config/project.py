@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["FAMILIES", "Headers", "Http", "Project", "Section", "ThreadTtl", "unknown_keys"]
+__all__ = ["FAMILIES", "Headers", "Http", "Project", "Section", "ThreadTtl", "Webhooks", "unknown_keys"]
 
 FAMILIES = ("assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "event_streaming")
 """Route families that ``http.disable_<family>`` switches off."""
@@ -103,6 +103,67 @@ class Checkpointer(Section):
     serde: dict[str, Any] | None = None
 
 
+class AuthCache(Section):
+    cache_keys: list[str] = Field(default=["authorization"], min_length=1)
+    ttl_seconds: float = Field(default=60, gt=0)
+    max_size: int = Field(default=1000, ge=1)
+
+
+class AuthSection(Section):
+    path: str | None = None
+    disable_studio_auth: bool | None = None
+    allow_langsmith_api_keys: bool | None = None
+    openapi: dict[str, Any] = {}
+    cache: AuthCache | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _has_variable(cls, path: str | None) -> str | None:
+        where, _, variable = (path or ":").rpartition(":")
+        if path is not None and (not where or not variable):
+            raise ValueError(f"{path!r} must be './path/file.py:variable' or 'package.module:variable'")
+        return path
+
+    @field_validator("openapi", mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
+WebhookField = Literal[
+    "run_id",
+    "thread_id",
+    "assistant_id",
+    "created_at",
+    "updated_at",
+    "metadata",
+    "kwargs",
+    "multitask_strategy",
+    "status",
+    "run_started_at",
+    "run_ended_at",
+    "webhook_sent_at",
+    "values",
+    "error",
+]
+
+
+class WebhookUrls(Section):
+    require_https: bool | None = None
+    allowed_domains: list[str] | None = None
+    allowed_ports: list[int] | None = None
+    max_url_length: int | None = Field(default=None, ge=1)
+    disable_loopback: bool | None = None
+    disable_private_ips: bool | None = None
+
+
+class Webhooks(Section):
+    env_prefix: str | None = None
+    headers: dict[str, str] | None = None
+    url: WebhookUrls | None = None
+    allowed_fields: list[WebhookField] | None = None
+
+
 class Project(Section):
     """The whole file."""
 
@@ -112,9 +173,9 @@ class Project(Section):
     http: Http = Http()
     store: Store = Store()
     checkpointer: Checkpointer = Checkpointer()
-    auth: dict[str, Any] | None = None
+    auth: AuthSection | None = None
     encryption: dict[str, Any] | None = None
-    webhooks: dict[str, Any] | None = None
+    webhooks: Webhooks | None = None
     priority: dict[str, Any] | None = None
     ui: dict[str, Any] | None = None
     ui_config: dict[str, Any] | None = None

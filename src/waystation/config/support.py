@@ -16,9 +16,7 @@ __all__ = ["announce", "unsupported"]
 
 log = structlog.get_logger("waystation.config")
 
-_REFUSED = frozenset(
-    {"auth", "encryption", "LANGGRAPH_AUTH_TYPE", "LANGGRAPH_AES_KEY", "WAYSTATION_AUTH", "REDIS_CLUSTER"}
-)
+_REFUSED = frozenset({"encryption", "LANGGRAPH_AUTH_TYPE", "LANGGRAPH_AES_KEY", "REDIS_CLUSTER"})
 """What a server must not start without when it is asked for: it would be open, write in the clear, or lose every event."""
 
 
@@ -28,9 +26,11 @@ def unsupported(project: Project, variables: Mapping[str, str]) -> tuple[str, ..
 
 
 def _keys(project: Project) -> Iterator[str]:
-    for name in ("auth", "encryption", "webhooks", "priority", "ui", "ui_config"):
+    for name in ("encryption", "priority", "ui", "ui_config"):
         if getattr(project, name):
             yield name
+    if project.auth is not None and project.auth.allow_langsmith_api_keys:
+        yield "auth.allow_langsmith_api_keys"
     if project.http.app is not None:
         yield "http.app"
     if project.http.enable_custom_route_auth:
@@ -50,9 +50,8 @@ def _keys(project: Project) -> Iterator[str]:
 
 
 def _variables(variables: Mapping[str, str]) -> Iterator[str]:
-    for name in ("LANGGRAPH_AUTH_TYPE", "WAYSTATION_AUTH"):
-        if variables.get(name, "").strip().lower() not in ("", "noop", "none"):
-            yield name
+    if variables.get("LANGGRAPH_AUTH_TYPE", "").strip().lower() not in ("", "noop", "none", "custom"):
+        yield "LANGGRAPH_AUTH_TYPE"
     if variables.get("LANGGRAPH_AES_KEY"):
         yield "LANGGRAPH_AES_KEY"
     cluster = variables.get("REDIS_CLUSTER", "").strip()

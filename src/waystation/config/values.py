@@ -9,11 +9,13 @@ from typing import Any
 
 __all__ = [
     "NOT_SHOWN",
+    "api_keys",
     "json_object",
     "log_level",
     "number",
     "postgres_uri",
     "redis_uri",
+    "secrets",
     "switch",
     "text",
     "whole_number",
@@ -35,6 +37,11 @@ def words(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
+def secrets(value: str) -> tuple[str, ...]:
+    """A comma-separated list of keys."""
+    return tuple(words(value))
+
+
 def switch(value: str) -> bool:
     """Yes or no."""
     lowered = value.strip().lower()
@@ -43,6 +50,14 @@ def switch(value: str) -> bool:
     if lowered in _FALSE:
         return False
     raise ValueError("must be true or false")
+
+
+def api_keys(value: str) -> bool:
+    """Whether an API key is asked for: ``api-key`` or ``none``."""
+    kind = value.strip().lower()
+    if kind not in ("api-key", "none", "noop"):
+        raise ValueError("must be api-key or none")
+    return kind == "api-key"
 
 
 def log_level(value: str) -> str:
@@ -116,5 +131,5 @@ def _uri(value: str, *schemes: str) -> str:
     return value
 
 
-NOT_SHOWN = frozenset({json_object, postgres_uri, redis_uri})
+NOT_SHOWN = frozenset({json_object, postgres_uri, redis_uri, secrets})
 """Parsers of what may be long or hold a password: errors about it do not repeat it."""

@@ -15,6 +15,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
+from waystation.auth.user import AUTH_USER, with_user
 from waystation.graphs.context import coerce
 from waystation.graphs.factories import Factory, build
 
@@ -39,6 +40,12 @@ class StaticAccess:
 
     def __init__(self, graph: AnyGraph) -> None:
         self.graph = graph
+
+    def with_store(self, store: BaseStore) -> StaticAccess:
+        """Access to the same graph with another store."""
+        graph = copy.copy(self.graph)
+        graph.store = store
+        return StaticAccess(graph)
 
     async def __aenter__(self) -> AnyGraph:
         return self.graph
@@ -99,18 +106,21 @@ class FactoryAccess:
 
     def _config(self) -> RunnableConfig:
         executes = self.access_context == "threads.create_run"
-        return {
-            **self.config,
-            "configurable": {**self.config.get("configurable", {}), "__is_for_execution__": executes},
-        }
+        configurable = with_user(self.config.get("configurable", {}))
+        return {**self.config, "configurable": {**configurable, "__is_for_execution__": executes}}
 
     def _runtime(self) -> Any:
         if not self.factory.wants_runtime:
             return None
-        given: dict[str, Any] = {"access_context": self.access_context, "user": self.user, "store": self.store}
+        given: dict[str, Any] = {"access_context": self.access_context, "user": self._user(), "store": self.store}
         if self.access_context != "threads.create_run":
             return sdk._ReadRuntime(**given)
         return sdk._ExecutionRuntime(**given, context=coerce(self.factory.context_type, self.context))
+
+    def _user(self) -> Any:
+        if self.user is not None:
+            return self.user
+        return with_user(self.config.get("configurable", {})).get(AUTH_USER)
 
 
 def adopted(

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.store.base import BaseStore
 
 from waystation.graphs.access import AccessContext, AnyGraph
 from waystation.graphs.drawing import drawing
@@ -23,14 +24,20 @@ class _Graphs(Protocol):
     def is_static(self, graph_id: str) -> bool: ...
 
     def open(
-        self, graph_id: str, *, config: RunnableConfig, access_context: AccessContext, user: Any = None
+        self,
+        graph_id: str,
+        *,
+        config: RunnableConfig,
+        access_context: AccessContext,
+        store: BaseStore | None = None,
+        user: Any = None,
     ) -> AbstractAsyncContextManager[AnyGraph]: ...
 
 
 class Introspection:
     """Schemas and drawings of the graphs of a registry. Answers are shared: do not modify them.
 
-    `config` (the assistant's) and `user` reach a factory. Every method raises NotFound for an unknown graph and NotAGraph.
+    `config` (the assistant's), `user` and `store` reach a factory. Every method raises NotFound for an unknown graph and NotAGraph.
     """
 
     def __init__(self, graphs: _Graphs) -> None:
@@ -38,13 +45,17 @@ class Introspection:
         self._kept: dict[Hashable, Any] = {}
 
     async def schemas(
-        self, graph_id: str, config: RunnableConfig | None = None, user: Any = None
+        self,
+        graph_id: str,
+        config: RunnableConfig | None = None,
+        user: Any = None,
+        store: BaseStore | None = None,
     ) -> dict[str, str | JsonSchema | None]:
         """``graph_id`` and the five schemas of the graph (spec 2.5)."""
         key = ("schemas", graph_id)
         if key in self._kept:
             return self._kept[key]  # type: ignore[no-any-return]
-        async with self._open(graph_id, config, user) as graph:
+        async with self._open(graph_id, config, user, store) as graph:
             # In a thread: the schemas of message types alone take a tenth of a second.
             found: dict[str, str | JsonSchema | None] = {
                 "graph_id": graph_id,
@@ -60,12 +71,13 @@ class Introspection:
         recurse: bool = False,
         config: RunnableConfig | None = None,
         user: Any = None,
+        store: BaseStore | None = None,
     ) -> dict[str, dict[str, JsonSchema | None]]:
         """The schemas of the graph's subgraphs by namespace: all, or only that at `namespace` (spec 2.6)."""
         key = ("subgraphs", graph_id, recurse)
         found: dict[str, dict[str, JsonSchema | None]] | None = self._kept.get(key)
         if found is None:
-            async with self._open(graph_id, config, user) as graph:
+            async with self._open(graph_id, config, user, store) as graph:
                 found = await asyncio.to_thread(subgraph_schemas, graph, None, recurse)
             self._keep(graph_id, key, found)
         if namespace is None:
@@ -73,20 +85,29 @@ class Introspection:
         return {namespace: found[namespace]} if namespace in found else {}
 
     async def drawing(
-        self, graph_id: str, xray: bool | int = False, config: RunnableConfig | None = None, user: Any = None
+        self,
+        graph_id: str,
+        xray: bool | int = False,
+        config: RunnableConfig | None = None,
+        user: Any = None,
+        store: BaseStore | None = None,
     ) -> dict[str, list[dict[str, Any]]]:
         """The graph's nodes and edges (spec 2.4). Raises UnprocessableInput when it cannot be drawn."""
         key = ("drawing", graph_id, str(xray))
         if key in self._kept:
             return self._kept[key]  # type: ignore[no-any-return]
-        async with self._open(graph_id, config, user) as graph:
+        async with self._open(graph_id, config, user, store) as graph:
             found = await drawing(graph, xray)
         if xray <= DEEPEST_KEPT:
             self._keep(graph_id, key, found)
         return found
 
-    def _open(self, graph_id: str, config: RunnableConfig | None, user: Any) -> AbstractAsyncContextManager[AnyGraph]:
-        return self._graphs.open(graph_id, config=config or {}, access_context="assistants.read", user=user)
+    def _open(
+        self, graph_id: str, config: RunnableConfig | None, user: Any, store: BaseStore | None
+    ) -> AbstractAsyncContextManager[AnyGraph]:
+        return self._graphs.open(
+            graph_id, config=config or {}, access_context="assistants.read", user=user, store=store
+        )
 
     def _keep(self, graph_id: str, key: Hashable, found: Any) -> None:
         if self._graphs.is_static(graph_id):

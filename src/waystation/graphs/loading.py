@@ -23,9 +23,8 @@ __all__ = ["load_graphs"]
 log = structlog.get_logger("waystation.graphs")
 
 
-def load_graphs(config: Config) -> dict[str, AnyGraph | Factory]:
+def load_graphs(config: Config, modules: Modules) -> dict[str, AnyGraph | Factory]:
     """Every graph of `config` by id: itself, not yet attached to a store, or the factory of it. Raises GraphLoadError."""
-    modules = Modules(config.project_dir, config.dependencies)
     return {graph_id: _load(modules, spec) for graph_id, spec in config.graphs.items()}
 
 

@@ -19,6 +19,7 @@ from waystation.graphs.context import context_keys, known_only
 from waystation.graphs.factories import Factory
 from waystation.graphs.introspection import Introspection
 from waystation.graphs.loading import load_graphs
+from waystation.graphs.modules import Modules
 
 __all__ = ["Graphs"]
 
@@ -32,7 +33,11 @@ class _Static:
 class Graphs:
     """Every graph of a project: described by its spec, opened for use with `open`."""
 
-    def __init__(self, specs: Mapping[str, GraphSpec], loaded: Mapping[str, AnyGraph | Factory]) -> None:
+    def __init__(
+        self, specs: Mapping[str, GraphSpec], loaded: Mapping[str, AnyGraph | Factory], modules: Modules
+    ) -> None:
+        self.modules = modules
+        """The project's modules, for what else is loaded from them."""
         self._specs = dict(specs)
         self._factories = {key: graph for key, graph in loaded.items() if isinstance(graph, Factory)}
         self._static = {
@@ -54,7 +59,8 @@ class Graphs:
         """
         for name, value in config.env.items():
             os.environ.setdefault(name, value)
-        return cls(config.graphs, load_graphs(config))
+        modules = Modules(config.project_dir, config.dependencies)
+        return cls(config.graphs, load_graphs(config, modules), modules)
 
     def attach(self, store: BaseStore | None, saver: BaseCheckpointSaver[Any] | None = None) -> None:
         """Give every graph the server's `store`, and `saver` as the checkpointer for uses whose config names none."""
@@ -106,13 +112,13 @@ class Graphs:
     ) -> AbstractAsyncContextManager[AnyGraph]:
         """The graph, for use inside ``async with``. Raises NotFound, and on entering NotAGraph (spec 17.2).
 
-        Everything but `graph_id` is for factories: `config` and `user`, the run's `context` (passed on only for
-        ``threads.create_run``), and `store` instead of the attached one. A graph that is no factory's always has the
-        attached store. What a factory raises passes through unchanged.
+        Everything but `graph_id` and `store` is for factories: `config` and `user`, the run's `context` (passed on only for
+        ``threads.create_run``). With a `store` the graph has that instead of the attached one. What a factory raises passes
+        through unchanged.
         """
         static = self._static.get(graph_id)
         if static is not None:
-            return static.access
+            return static.access if store is None or store is self._store else static.access.with_store(store)
         factory = self._factories.get(graph_id)
         if factory is None:
             raise _unknown(graph_id)

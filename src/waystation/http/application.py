@@ -8,6 +8,8 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from waystation.auth.caller import Authentication
+from waystation.http.authentication import Authenticated
 from waystation.http.errors import HANDLERS
 from waystation.http.router import Dispatcher, Router
 
@@ -22,9 +24,12 @@ def application(
     at_root: Iterable[Router] = (),
     middleware: Sequence[Middleware] = (),
     lifespan: Any = None,
+    authentication: Authentication | None = None,
+    max_body_bytes: int | None = None,
 ) -> Starlette:
     """Serve `routers` below `prefix` and those `at_root` without it. Handlers find `server` as ``request.app.state.server``
-    and the routes as ``request.app.state.dispatcher``. Routes added to the application itself come first."""
+    and the routes as ``request.app.state.dispatcher``. Routes added to the application itself come first, and are not
+    behind `authentication`, as everything else is."""
     app = Starlette(middleware=list(middleware), exception_handlers=HANDLERS, lifespan=lifespan)
     dispatcher = Dispatcher()
     for router in at_root:
@@ -33,6 +38,9 @@ def application(
         dispatcher.include(router, prefix)
     app.router.redirect_slashes = False
     app.router.default = dispatcher
+    if authentication is not None:
+        authentication.path_parameters = dispatcher.parameters_of
+        app.router.default = Authenticated(dispatcher, authentication, prefix=prefix, max_body_bytes=max_body_bytes)
     app.state.server = server
     app.state.dispatcher = dispatcher
     return app

@@ -11,6 +11,9 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from uuid_utils import uuid4
 
+from waystation.auth.user import configurable_of
+from waystation.http.authorization import caller_of
+
 __all__ = ["server_configurable"]
 
 SECRET_HEADERS = frozenset({"authorization", "x-api-key", "x-service-key", "x-tenant-id"})
@@ -21,13 +24,14 @@ TRACE_HEADER = "langsmith-trace"
 
 def server_configurable(request: Request) -> dict[str, Any]:
     """The configurables that come from headers: the selected ones by lower-case name, those of a LangSmith trace, and the
-    request's id (generated unless ``X-Request-Id`` gives one) as ``langgraph_request_id``."""
+    request's id (generated unless ``X-Request-Id`` gives one) as ``langgraph_request_id``; and the authenticated user."""
     headers = request.headers
     configurable: dict[str, Any] = _selected(headers, request.app.state.server.config.http.configurable_headers)
     if TRACE_HEADER in headers:
         configurable[TRACE_HEADER] = headers[TRACE_HEADER]
         configurable.update(_baggage(headers.get("baggage", "")))
     configurable["langgraph_request_id"] = headers.get("x-request-id") or str(uuid4())
+    configurable.update(configurable_of(caller_of(request).described))
     return configurable
 
 

@@ -25,6 +25,7 @@ STATUS: dict[type[errors.WaystationError], int] = {
     errors.UnprocessableInput: 422,
     errors.NotAGraph: 424,
     errors.GraphLoadError: 500,
+    errors.HandlerFailed: 500,
     errors.NotSupported: 501,
     errors.Unavailable: 503,
 }

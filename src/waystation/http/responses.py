@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from waystation.auth.access import EVERYTHING, Access
 from waystation.encoding import encode
 
-__all__ = ["access_of", "empty", "json_response", "pagination_headers", "raw_json"]
+__all__ = ["empty", "json_response", "pagination_headers", "raw_json"]
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -27,11 +25,6 @@ def raw_json(data: bytes, status: int = 200, headers: Mapping[str, str] | None =
 def empty(status: int = 204, headers: Mapping[str, str] | None = None) -> Response:
     """A response without a body."""
     return Response(status_code=status, headers=dict(headers) if headers else None)
-
-
-def access_of(request: Request) -> Access:
-    """Who asks. Without authentication everyone may see everything."""
-    return getattr(request.state, "access", EVERYTHING)
 
 
 def pagination_headers(offset: int, limit: int, found: int) -> dict[str, str]:

@@ -94,6 +94,15 @@ class Dispatcher:
         for route in router.routes:
             self._add(replace(route, path=prefix + route.path))
 
+    def parameters_of(self, path: str) -> dict[str, str]:
+        """The parameters in `path`, by name; none if no route has that path."""
+        values: list[str] = []
+        node = _find(self._root, path.split("/"), 1, values)
+        if node is None:
+            return {}
+        _, names = next(iter(node.routes.values()))
+        return dict(zip(names, values, strict=True))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise HTTPException(404)

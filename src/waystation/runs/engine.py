@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import Literal
 
@@ -50,6 +50,8 @@ class Engine:
         self._graphs = graphs
         self._worker = worker
         self._capacity = capacity
+        self.on_notice: Callable[[], None] = lambda: None
+        """Called when a run that never started may have left a notice for its webhook."""
 
     async def create(self, access: Access, order: Order) -> Created:
         """Store a run and start it if it may start. Raises what `lifecycle.create` raises."""
@@ -88,6 +90,29 @@ class Engine:
         self._capacity.settle(len(offers), pending=sum(each.claimed is None for each in created))
         for each, offer in zip(created, offers, strict=True):
             self._created(each, offer)
+        return created
+
+    async def create_drawn(
+        self, access: Access, thread_id: str | None, draw: Callable[[Connection], Order | None]
+    ) -> Created | None:
+        """Store the run that `draw` orders, in one transaction with what `draw` does; None when it orders none. `thread_id` is
+        that of the run, if `draw` is to find the thread locked. Raises what `create` and `draw` raise."""
+        return await asyncio.shield(self._create_drawn(access, thread_id, draw))
+
+    async def _create_drawn(
+        self, access: Access, thread_id: str | None, draw: Callable[[Connection], Order | None]
+    ) -> Created | None:
+        await self._capacity.reserve(1)
+        offer = self._worker.reserve() if self._worker is not None else None
+        created = None
+        try:
+            created = await self._db.write(_create_drawn, access, self._graphs, thread_id, draw, now_us(), offer)
+        finally:
+            if created is None:
+                self._not_created([offer])
+        if created is not None:
+            self._capacity.settle(1, pending=int(created.claimed is None))
+            self._created(created, offer)
         return created
 
     def _not_created(self, offers: Sequence[Claim | None]) -> None:
@@ -180,6 +205,11 @@ class Engine:
         for run_id, thread_id, held in await self._db.write(_cancel_assistant, assistant_id, now_us()):
             self._cancelled(run_id, thread_id, held)
 
+    async def runs_of_assistant(self, assistant_id: str) -> list[tuple[str, str]]:
+        """The runs that an assistant has in flight, each with its thread."""
+        found = await self._db.read(queries.runs_of_assistant, assistant_id)
+        return [(row.run_id, row.thread_id) for row in found]
+
     async def queue_figures(self) -> QueueFigures:
         """How long the queue is and how long its runs have waited."""
         now = now_us()
@@ -207,6 +237,7 @@ class Engine:
 
     def _ended(self, thread_id: str, run_id: str, status: str) -> None:
         """Tell listeners of a run that no worker will ever settle."""
+        self.on_notice()
         end = RunEnd(status, lifecycle.NOTHING)
         self._bus.proclaim(Event(self._positions.next(), thread_id, run_id, "", b"", end=end))
 
@@ -222,6 +253,21 @@ def _create_all(
     return [
         lifecycle.create(conn, access, graphs, order, now, offer) for order, offer in zip(orders, offers, strict=True)
     ]
+
+
+def _create_drawn(
+    conn: Connection,
+    access: Access,
+    graphs: Container[str],
+    thread_id: str | None,
+    draw: Callable[[Connection], Order | None],
+    now: int,
+    offer: Claim | None,
+) -> Created | None:
+    if thread_id is not None:
+        queries.lock_thread(conn, thread_id)
+    order = draw(conn)
+    return None if order is None else lifecycle.create(conn, access, graphs, order, now, offer)
 
 
 def _cancel_all(

@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel import Pregel
 
 from waystation import __version__
+from waystation.auth.user import with_user
 from waystation.encoding import encode
 from waystation.errors import Unavailable
 from waystation.graphs import Graphs
@@ -242,7 +243,7 @@ class Execution:
         config: RunnableConfig = {
             **stored,  # type: ignore[typeddict-item]
             "run_id": UUID(self.run.run_id),
-            "configurable": {**stored["configurable"], "__pregel_checkpointer": self._saver},
+            "configurable": {**with_user(stored["configurable"]), "__pregel_checkpointer": self._saver},
             "metadata": {
                 **(stored.get("metadata") or {}),
                 "run_attempt": self.run.attempt,

@@ -30,6 +30,7 @@ from waystation.assistants import NOT_RUNNABLE, Assistant, ask_for
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import Conflict, NotFound, WaystationError
 from waystation.runs import queries
+from waystation.runs.notices import leave_notice
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage import checkpoints
 from waystation.storage.driver import Asked
@@ -104,6 +105,7 @@ class Claimed:
     """The process that waits for the run or streams it (`waystation.streams.bus`)."""
     tries: int
     """Attempts, this one included, without those that a shutdown cut short."""
+    workspace: str
     claim: Claim
 
 
@@ -160,7 +162,7 @@ def create(
     asked_active = None if order.stateless else queries.ask_active(conn, thread_id)
     assistant = found()
     thread = asked.first() if asked is not None else None
-    if thread is None and not order.create_thread:
+    if thread is None and (not order.create_thread or _is_somebody_elses(conn, access, order)):
         raise NotFound(NOT_RUNNABLE)
     active = asked_active.rows() if asked_active is not None and thread is not None else []
     in_the_way = [run for run in active if run.status != "interrupted"]
@@ -171,7 +173,7 @@ def create(
     stopped, gone = _clear_the_way(conn, run_id, in_the_way, order, now) if in_the_way else ([], [])
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)
-    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, was_busy=bool(active))
+    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, was_busy=bool(active))
     row = {
         "run_id": run_id,
         "thread_id": thread_id,
@@ -188,10 +190,18 @@ def create(
         "lease_expires_at": offer.until if offer and start else None,
         "started_at": now if start else None,
         "listener": order.listener,
+        "workspace": access.home if thread is None else thread.workspace,
     }
     queries.insert_run(conn, row)
     claimed = _claimed(row, offer) if offer and start else None
     return Created({**row, "status": "pending"}, claimed, stopped, gone)
+
+
+def _is_somebody_elses(conn: Connection, access: Access, order: Order) -> bool:
+    """Whether there is a thread with the order's id although the caller sees none."""
+    if order.stateless or access == EVERYTHING:
+        return False
+    return queries.find_thread(conn, order.thread_id, EVERYTHING) is not None
 
 
 def _claimed(row: Mapping[str, Any], claim: Claim) -> Claimed:
@@ -205,6 +215,7 @@ def _claimed(row: Mapping[str, Any], claim: Claim) -> Claimed:
         row["created_at"],
         row["listener"],
         row["attempt"] - row.get("handed_back", 0),
+        row["workspace"],
         claim,
     )
 
@@ -215,10 +226,11 @@ def _prepare_thread(
     thread: Row[*tuple[Any, ...]] | None,
     assistant: Assistant,
     now: int,
+    workspace: str,
     *,
     was_busy: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Make or mark the thread (spec 5.3, thread side effects); the run's kwargs and metadata."""
+    """Make the thread in the `workspace`, or mark it (spec 5.3, thread side effects); the run's kwargs and metadata."""
     own = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     requested = order.kwargs["config"]
     if thread is None:
@@ -251,6 +263,7 @@ def _prepare_thread(
                 "updated_at": now,
                 "state_updated_at": now,
                 **ttl_columns(own_ttl or order.default_ttl, now),
+                "workspace": workspace,
             },
         )
         return kwargs, metadata
@@ -284,6 +297,7 @@ def _stop(conn: Connection, run_id: str, worker_id: str | None, action: str, rea
     if worker_id is not None:
         queries.set_run(conn, run_id, status="interrupted", stop_action=action, stop_reason=reason, updated_at=now)
         return True
+    leave_notice(conn, run_id, "rollback" if action == "rollback" else "interrupted", now)
     if action == "rollback":
         queries.delete_run(conn, run_id)
     else:
@@ -375,8 +389,10 @@ def _settle(
     active: Asked | None,
     result: bytes | None,
 ) -> Settled:
+    status = _final_status(row, outcome)
+    if run.kwargs.get("webhook"):
+        leave_notice(conn, run.run_id, status, now, values=outcome.values, error=outcome.error)
     if active is None:
-        status = _final_status(row, outcome)
         if result is not None:
             last_words.leave(conn, run.run_id, status, result, now)
         none_stored = not run.kwargs.get("resumable")
@@ -390,7 +406,6 @@ def _settle(
             conn, run.thread_id, now, more, error=_stopped("UserRollback", row.stop_reason), rest_status=None
         )
         return Settled("rollback", more)
-    status = _final_status(row, outcome)
     queries.set_run(
         conn, run.run_id, status=status, worker_id=None, lease_expires_at=None, updated_at=now, settled_at=now
     )
@@ -520,6 +535,8 @@ def delete(
     if run.worker_id is not None:
         _stop(conn, run_id, run.worker_id, "rollback", CANCELLED, now)
         return "held"
+    if run.settled_at is None:
+        leave_notice(conn, run_id, "rollback", now)
     checkpoints.delete_for_runs(conn, thread_id, [run_id])
     queries.delete_run(conn, run_id)
     _refresh_thread(conn, thread_id, now)

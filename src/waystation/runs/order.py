@@ -54,8 +54,6 @@ def order_from(
     """`body` as an `Order`; `thread_id` is None for a stateless run.
 
     Raises BadInput and UnprocessableInput for what the reference refuses (spec 5.2)."""
-    if body.webhook is not None:
-        raise UnprocessableInput("This server does not deliver webhooks; leave the field webhook out.")
     config = strip_config(body.config.model_dump(exclude_none=True) if body.config else {})
     context = strip_context(body.context or {})
     configurable: dict[str, Any] = dict(config.get("configurable") or {})

@@ -50,6 +50,7 @@ __all__ = [
     "next_due_at",
     "queue_figures",
     "renew",
+    "run_and_values",
     "runs_by_status",
     "runs_of_assistant",
     "set_run",
@@ -90,6 +91,7 @@ _INSERT_RUN = Prepared(
         "lease_expires_at",
         "started_at",
         "listener",
+        "workspace",
     ),
 )
 _INSERT_THREAD = Prepared(
@@ -108,6 +110,7 @@ _INSERT_THREAD = Prepared(
         "ttl_strategy",
         "ttl_minutes",
         "expires_at",
+        "workspace",
     ),
 )
 
@@ -118,6 +121,7 @@ _SELECT_THREAD = select(
     threads.c.metadata,
     threads.c.config,
     threads.c.interrupts,
+    threads.c.workspace,
 ).where(threads.c.thread_id == bindparam("thread_id"))
 _THREAD = Prepared(_SELECT_THREAD)
 
@@ -229,6 +233,18 @@ def find_run(conn: Connection, thread_id: str | None, run_id: str, access: Acces
     """A run of a thread (or, with None, of whichever thread); None when there is none that the caller may see."""
     statement = _RUN if thread_id is None else _RUN_OF_THREAD
     return statement.within(access, threads.c.metadata).first(conn, {"run_id": run_id, "thread_id": thread_id})
+
+
+_RUN_AND_VALUES = Prepared(
+    select(runs, threads.c["values"].label("thread_values"))
+    .join(threads, threads.c.thread_id == runs.c.thread_id)
+    .where(runs.c.run_id == bindparam("run_id"))
+)
+
+
+def run_and_values(conn: Connection, run_id: str) -> Row[*tuple[Any, ...]] | None:
+    """A run, one that is being rolled back too, with the values of its thread (``thread_values``)."""
+    return _RUN_AND_VALUES.first(conn, {"run_id": run_id})
 
 
 def ask_held(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Asked:

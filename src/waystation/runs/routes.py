@@ -6,20 +6,24 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, get_args
+from uuid import UUID
 
 from pydantic import RootModel, TypeAdapter
 from sqlalchemy import Row
 from starlette.requests import Request
 from starlette.responses import Response
 
+from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import BadInput, NotFound, UnprocessableInput
+from waystation.http.authorization import access_of, allowed
 from waystation.http.bodies import read_body, read_json, require_uuid
 from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import integer
-from waystation.http.responses import access_of, empty, json_response, raw_json
+from waystation.http.responses import empty, json_response, raw_json
 from waystation.http.router import Router
 from waystation.runs import queries
+from waystation.runs.creation import creation_allowed
 from waystation.runs.models import (
     CancelAction,
     RunCreate,
@@ -44,6 +48,9 @@ __all__ = ["router"]
 
 router = Router(tags=["Runs"])
 
+OWN = EVERYTHING
+"""A request's access to the run it has just created, whoever may see it afterwards."""
+
 JSON = {"content-type": "application/json"}
 SESSION_NAME = "langsmith_session_name"
 
@@ -56,7 +63,9 @@ _BATCH: TypeAdapter[list[RunCreateStateless]] = TypeAdapter(list[RunCreateStatel
 
 
 def _order(request: Request, body: RunCreate, thread_id: str | None) -> Order:
-    if request.app.state.server.config.http.disable_webhooks:
+    webhooks = request.app.state.server.webhooks
+    webhooks.check(body.webhook)
+    if not webhooks.sent:
         body.webhook = None  # accepted, and nothing is sent (spec 11)
     return order_from(
         body,
@@ -92,7 +101,8 @@ async def create_stateless_run(request: Request) -> Response:
 
 
 async def _create(request: Request, order: Order, *, threaded: bool) -> Response:
-    created = await request.app.state.server.engine.create(access_of(request), order)
+    access, [order] = await creation_allowed(request, [order])
+    created = await request.app.state.server.engine.create(access, order)
     return json_response(run_to_wire(created.run), headers=_locations(order, suffix="", threaded=threaded))
 
 
@@ -101,8 +111,8 @@ async def create_batch(request: Request) -> Response:
     bodies = await read_json(request, _BATCH)
     if not bodies:
         raise UnprocessableInput("The batch is empty.")
-    orders = [_order(request, body, None) for body in bodies]
-    created = await request.app.state.server.engine.create_all(access_of(request), orders)
+    access, orders = await creation_allowed(request, [_order(request, body, None) for body in bodies])
+    created = await request.app.state.server.engine.create_all(access, orders)
     return json_response([run_to_wire(each.run) for each in created])
 
 
@@ -120,17 +130,19 @@ async def wait_stateless_run(request: Request) -> Response:
 
 async def _create_and_wait(request: Request, order: Order, body: RunCreate) -> Response:
     server = request.app.state.server
+    access, [order] = await creation_allowed(request, [order])
     with ExitStack() as resources:
         waiter = resources.enter_context(server.bus.wait_for_end(order.run_id))
         order = replace(order, listener=server.bus.listener(end_only=True))
-        await server.engine.create(access_of(request), order)
+        await server.engine.create(access, order)
         headers = _locations(order, suffix="join", threaded=True)
-        cancel = _canceller(request, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
-        return await _result(request, order.thread_id, order.run_id, waiter, headers, cancel, resources.pop_all())
+        cancel = _canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
+        return await _result(request, OWN, order.thread_id, order.run_id, waiter, headers, cancel, resources.pop_all())
 
 
 async def _result(
     request: Request,
+    access: Access,
     thread_id: str,
     run_id: str,
     waiter: EndWaiter,
@@ -141,7 +153,7 @@ async def _result(
     """The run's result. One that comes before the first keep-alive is due goes out as a plain response."""
     server = request.app.state.server
     with resources:
-        waiting = ResultWaiter(server, access_of(request), thread_id, run_id, waiter)
+        waiting = ResultWaiter(server, access, thread_id, run_id, waiter)
         if on_disconnect is None:
             result = await waiting.within(server.config.heartbeat_s)
             if result is not None:
@@ -167,21 +179,22 @@ async def stream_stateless_run(request: Request) -> Response:
 
 
 async def _create_and_stream(request: Request, order: Order, body: RunCreate, *, threaded: bool) -> Response:
-    server, access = request.app.state.server, access_of(request)
+    server = request.app.state.server
+    access, [order] = await creation_allowed(request, [order])
     with ExitStack() as resources:
         subscription = resources.enter_context(server.bus.subscribe(order.thread_id, order.run_id))
         order = replace(order, listener=server.bus.listener())
         await server.engine.create(access, order)
         frames = live(server, subscription, resumable=order.kwargs["resumable"])
         headers = _locations(order, suffix="stream", threaded=threaded)
-        cancel = _canceller(request, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
+        cancel = _canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
         return StreamResponse(frames, {**SSE_HEADERS, **headers}, cancel, resources.pop_all())
 
 
-def _canceller(request: Request, thread_id: str, run_id: str) -> Callable[[], Awaitable[None]]:
+def _canceller(request: Request, access: Access, thread_id: str, run_id: str) -> Callable[[], Awaitable[None]]:
     async def cancel() -> None:
         try:
-            await request.app.state.server.engine.cancel(access_of(request), thread_id, run_id, "interrupt")
+            await request.app.state.server.engine.cancel(access, thread_id, run_id, "interrupt")
         except NotFound:
             return  # the run ended before its client went away
 
@@ -193,37 +206,45 @@ def _canceller(request: Request, thread_id: str, run_id: str) -> Callable[[], Aw
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join", **operation("Wait for a run's result"))
 async def join_run(request: Request, thread_id: str, run_id: str) -> Response:
-    server, access = request.app.state.server, access_of(request)
+    server = request.app.state.server
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id, "run_id": run_id})
     path = f"/threads/{thread_id}/runs/{run_id}"
     headers = {"Content-Location": path, "Location": f"{path}/join"}
-    cancel = _canceller(request, thread_id, run_id) if _cancels(request) else None
+    cancel = await _cancelling(request, thread_id, run_id)
     with ExitStack() as resources:
         waiter = resources.enter_context(server.bus.wait_for_end(run_id))
         settled = await server.db.lookup(settled_run, thread_id, run_id, access)
         if settled is not None:
             return raw_json(settled.result, headers=headers)
         await waiter.announce()
-        return await _result(request, thread_id, run_id, waiter, headers, cancel, resources.pop_all())
+        return await _result(request, access, thread_id, run_id, waiter, headers, cancel, resources.pop_all())
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream", **operation("Join a run's events", streams=True))
 async def join_stream(request: Request, thread_id: str, run_id: str) -> Response:
-    return _joined(request, require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id"))
+    thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id, "run_id": run_id})
+    return await _joined(request, access, thread_id, run_id)
 
 
 @router.get("/runs/{run_id}/stream", **operation("Join the events of a run on a thread of its own", streams=True))
 async def join_stateless_stream(request: Request, run_id: str) -> Response:
     run_id = require_uuid(run_id, "run_id")
-    run = await request.app.state.server.db.lookup(queries.find_run, None, run_id, access_of(request))
-    # A run that is over and gone is told of inside the stream, as on a named thread: clients that reconnect expect one.
-    return _joined(request, run.thread_id if run is not None else run_id, run_id)
+    db = request.app.state.server.db
+    run = await db.lookup(queries.find_run, None, run_id, EVERYTHING)
+    thread_id = run.thread_id if run is not None else run_id
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id, "run_id": run_id})
+    if await db.lookup(queries.find_run, thread_id, run_id, access) is None:
+        # A run that is over and gone is told of inside the stream, as on a named thread: clients that reconnect expect one.
+        thread_id = run_id
+    return await _joined(request, access, thread_id, run_id)
 
 
-def _joined(request: Request, thread_id: str, run_id: str) -> Response:
+async def _joined(request: Request, access: Access, thread_id: str, run_id: str) -> Response:
     frames = joined(
         request.app.state.server,
-        access_of(request),
+        access,
         thread_id,
         run_id,
         last_event_id=request.headers.get("last-event-id"),
@@ -231,11 +252,19 @@ def _joined(request: Request, thread_id: str, run_id: str) -> Response:
     )
     path = f"/threads/{thread_id}/runs/{run_id}"
     headers = {**SSE_HEADERS, "Content-Location": path, "Location": f"{path}/stream"}
-    return StreamResponse(frames, headers, _canceller(request, thread_id, run_id) if _cancels(request) else None)
+    return StreamResponse(frames, headers, await _cancelling(request, thread_id, run_id))
 
 
-def _cancels(request: Request) -> bool:
-    return request.query_params.get("cancel_on_disconnect", "").lower() in ("true", "yes", "1")
+async def _cancelling(request: Request, thread_id: str, run_id: str) -> Callable[[], Awaitable[None]] | None:
+    """What cancels the run when the client goes away, if that is wanted. Whether it may is asked at once."""
+    if request.query_params.get("cancel_on_disconnect", "").lower() not in ("true", "yes", "1"):
+        return None
+    access = await _cancel_allowed(request, "interrupt", {"thread_id": thread_id, "run_id": run_id})
+    return _canceller(request, access, thread_id, run_id)
+
+
+async def _cancel_allowed(request: Request, action: str, asked: dict[str, Any]) -> Access:
+    return await allowed(request, "threads", "update", {**asked, "metadata": {}, "action": action})
 
 
 def _modes(request: Request) -> list[str]:
@@ -262,7 +291,7 @@ def _modes(request: Request) -> list[str]:
 
 @router.get("/threads/{thread_id}/runs", **operation("List a thread's runs", None, {"type": "array", "items": RUN}))
 async def list_runs(request: Request, thread_id: str) -> Response:
-    server, access = request.app.state.server, access_of(request)
+    server = request.app.state.server
     thread_id = require_uuid(thread_id, "thread_id")
     limit, offset = _list_limit(request), integer(request, "offset")
     status = request.query_params.get("status")
@@ -271,14 +300,10 @@ async def list_runs(request: Request, thread_id: str) -> Response:
     selected = request.query_params.getlist("select") or [*queries.WIRE_COLUMNS, SESSION_NAME]
     if unknown := set(selected) - {*queries.WIRE_COLUMNS, SESSION_NAME}:
         raise UnprocessableInput(f"Unknown fields to select: {', '.join(sorted(unknown))}.")
-    rows = await server.db.read(
-        _runs_of_thread,
-        thread_id,
-        access,
-        limit=min(max(10 if limit is None else limit, 0), 1000),
-        offset=max(offset or 0, 0),
-        status=status,
-    )
+    page = {"limit": min(max(10 if limit is None else limit, 0), 1000), "offset": max(offset or 0, 0)}
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id})
+    access = await allowed(request, "threads", "search", {"thread_id": thread_id, "metadata": {}, **page}, access)
+    rows = await server.db.read(_runs_of_thread, thread_id, access, **page, status=status)
     return json_response([{name: wire[name] for name in selected if name in wire} for wire in map(_row_to_wire, rows)])
 
 
@@ -303,7 +328,8 @@ def _runs_of_thread(conn: Any, thread_id: str, access: Any, **options: Any) -> A
 @router.get("/threads/{thread_id}/runs/{run_id}", **operation("Get a run", None, RUN))
 async def get_run(request: Request, thread_id: str, run_id: str) -> Response:
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
-    run = await request.app.state.server.db.lookup(queries.find_run, thread_id, run_id, access_of(request))
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id, "run_id": run_id})
+    run = await request.app.state.server.db.lookup(queries.find_run, thread_id, run_id, access)
     if run is None:
         raise NotFound(f"Run {run_id} not found on thread {thread_id}.")
     return json_response(run_to_wire(run._asdict()))
@@ -316,16 +342,18 @@ async def get_run(request: Request, thread_id: str, run_id: str) -> Response:
 async def delete_run(request: Request, thread_id: str, run_id: str) -> Response:
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
     server = request.app.state.server
-    if await server.engine.delete(access_of(request), thread_id, run_id) == "settled":
+    access = await allowed(request, "threads", "delete", {"thread_id": thread_id, "run_id": run_id})
+    if await server.engine.delete(access, thread_id, run_id) == "settled":
         await refresh_state(server, thread_id)
     return empty()
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel", **operation("Cancel a run"))
 async def cancel_run(request: Request, thread_id: str, run_id: str) -> Response:
-    server, access = request.app.state.server, access_of(request)
+    server = request.app.state.server
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
     action = _action(request)
+    access = await _cancel_allowed(request, action, {"thread_id": thread_id, "run_id": run_id})
     wait = request.query_params.get("wait", "").lower() in ("true", "yes", "1")
     if not wait:
         await server.engine.cancel(access, thread_id, run_id, action)
@@ -336,23 +364,22 @@ async def cancel_run(request: Request, thread_id: str, run_id: str) -> Response:
         waiter = resources.enter_context(server.bus.wait_for_end(run_id))
         await waiter.announce()
         await server.engine.cancel(access, thread_id, run_id, action)
-        return await _result(request, thread_id, run_id, waiter, headers, None, resources.pop_all())
+        return await _result(request, access, thread_id, run_id, waiter, headers, None, resources.pop_all())
 
 
 @router.post("/runs/cancel", **operation("Cancel many runs", RunsCancel, status=204))
 async def cancel_runs(request: Request) -> Response:
     body = await read_body(request, RunsCancel)
-    server, access, action = request.app.state.server, access_of(request), _action(request)
+    server, action = request.app.state.server, _action(request)
     if body.status is not None:
+        access = await _cancel_allowed(request, action, {"thread_id": None, "status": body.status})
         statuses = ("pending", "running") if body.status == "all" else (body.status,)
         await server.engine.cancel_all(access, statuses=statuses, action=action)
     else:
-        await server.engine.cancel_all(
-            access,
-            thread_id=require_uuid(body.thread_id or "", "thread_id"),
-            run_ids=[require_uuid(run_id, "run_ids") for run_id in body.run_ids or ()],
-            action=action,
-        )
+        thread_id = require_uuid(body.thread_id or "", "thread_id")
+        run_ids = [require_uuid(run_id, "run_ids") for run_id in body.run_ids or ()]
+        access = await _cancel_allowed(request, action, {"thread_id": thread_id, "run_ids": list(map(UUID, run_ids))})
+        await server.engine.cancel_all(access, thread_id=thread_id, run_ids=run_ids, action=action)
     return empty()
 
 

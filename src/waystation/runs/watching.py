@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from waystation.auth.access import Access
+from sqlalchemy import Connection
+
+from waystation.auth.access import EVERYTHING, Access
 from waystation.encoding import encode
 from waystation.runs import queries
 from waystation.runs.waiting import RUN_NOT_FOUND
@@ -15,6 +17,7 @@ from waystation.streams.bus import Subscription
 from waystation.streams.events import BEGINNING, Event, parse_event_id
 from waystation.streams.following import Follower
 from waystation.streams.sse import HEARTBEAT, INTERRUPTED, frame, raw_frame, slow_consumer
+from waystation.streams.thread_stream import THREAD_NOT_FOUND
 
 if TYPE_CHECKING:
     from waystation.app import Server
@@ -63,7 +66,8 @@ async def joined(
     with server.bus.subscribe(thread_id, run_id) as subscription:
         run = await server.db.lookup(queries.find_run, thread_id, run_id, access)
         if run is None:
-            yield raw_frame("error", encode(RUN_NOT_FOUND))
+            hidden = await server.db.lookup(_is_hidden, thread_id, access)
+            yield raw_frame("error", encode(THREAD_NOT_FOUND if hidden else RUN_NOT_FOUND))
             return
         resumable, over = bool(run.kwargs.get("resumable")), run.settled_at is not None
         if not over:
@@ -99,6 +103,13 @@ async def _frames(
                 told = told or follower.interrupted
     if subscription.overflowed:
         yield slow_consumer()
+
+
+def _is_hidden(conn: Connection, thread_id: str, access: Access) -> bool:
+    """Whether there is such a thread that the caller may not see."""
+    if queries.find_thread(conn, thread_id, access) is not None:
+        return False
+    return queries.find_thread(conn, thread_id, EVERYTHING) is not None
 
 
 async def _start(server: Server, thread_id: str, run_id: str, last_event_id: str | None) -> int:

@@ -113,6 +113,8 @@ class Worker:
         self.jobs = config.jobs_per_worker
         self.timing = Timing()
         """May be replaced before `start`."""
+        self.on_notice: Callable[[], None] = lambda: None
+        """Called when a run has left a notice for its webhook."""
         self._config = config
         self._db = db
         self._graphs = graphs
@@ -309,7 +311,8 @@ class Worker:
         events = running.events = self._open_log(run, guard)
         durable = run.kwargs["durability"]
         saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
-        execution = Execution(run, self._graphs, self._store, saver, events, self._config.job_timeout_s)
+        store = self._store.within(run.workspace)
+        execution = Execution(run, self._graphs, store, saver, events, self._config.job_timeout_s)
         try:
             ending = await self._ending(running, execution, events)
             running.settling = True
@@ -337,6 +340,8 @@ class Worker:
         )
         settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
+        if run.kwargs.get("webhook"):
+            self.on_notice()
         if settled.more:
             self._may_have_more = running.left_more = True
 

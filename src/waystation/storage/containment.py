@@ -19,7 +19,7 @@ from sqlalchemy.types import Boolean
 
 from waystation.encoding import decode
 
-__all__ = ["contained", "contains", "register", "unindexed", "unwalked"]
+__all__ = ["contained", "contains", "contains_bound", "member_equals", "register", "unindexed", "unwalked"]
 
 
 class json_contains(GenericFunction[bool]):
@@ -77,6 +77,31 @@ def contains(column: ColumnElement[Any], needle: str | bytes) -> ColumnElement[b
     return json_contains(column, bindparam(None, text, type_=Text, unique=True))
 
 
+def contains_bound(column: ColumnElement[Any], needle: ColumnElement[str]) -> ColumnElement[bool]:
+    """`contains` with the caller's own parameter for the needle."""
+    return json_contains(column, needle)
+
+
+class json_member_equals(GenericFunction[bool]):
+    """``json_member_equals(column, key, value)``: whether the object in `column` has `key`, with exactly the JSON `value`."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(json_member_equals, "postgresql")
+def _postgresql_member_equals(element: json_member_equals, compiler: SQLCompiler, **kw: Any) -> str:
+    column, key, value = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"coalesce({column} -> CAST({key} AS TEXT) = CAST({value} AS JSONB), false)"
+
+
+def member_equals(
+    column: ColumnElement[Any], key: ColumnElement[str], value: ColumnElement[str]
+) -> ColumnElement[bool]:
+    """The condition that the JSON object in `column` has a member `key` that equals the JSON text `value` in depth."""
+    return json_member_equals(column, key, value)
+
+
 def contained(needle: Any, haystack: Any) -> bool:
     """Whether the decoded JSON value `haystack` contains the decoded `needle`."""
     # Loops rather than all() and any(): a needle may be as deep as a request body, and each level of those costs five of
@@ -106,23 +131,44 @@ def contained(needle: Any, haystack: Any) -> bool:
 def register(connection: sqlite3.Connection) -> None:
     """Give a SQLite connection the functions that the statements of this module and of the features rely on."""
     connection.create_function("json_contains", 2, _Contains(), deterministic=True)
+    connection.create_function("json_member_equals", 3, _member_equals, deterministic=True)
     connection.create_function("lower", 1, _lower, deterministic=True)
 
 
+NEEDLES_KEPT = 8
+"""Needles that a statement may ask for in turn without decoding each anew for each row."""
+
+
 class _Contains:
-    """`contained` on JSON text. A statement asks for one needle row after row, so the last one is kept decoded."""
+    """`contained` on JSON text. A statement asks for few needles row after row, so they are kept decoded."""
 
     def __init__(self) -> None:
-        self._text: str | None = None
-        self._needle: Any = None
+        self._needles: dict[str, Any] = {}
 
     def __call__(self, haystack: str | None, needle: str) -> bool:
         if haystack is None:
             return False
-        if needle != self._text:
-            self._needle = decode(needle)
-            self._text = needle
-        return contained(self._needle, decode(haystack))
+        if needle not in self._needles:
+            if len(self._needles) >= NEEDLES_KEPT:
+                self._needles.clear()
+            self._needles[needle] = decode(needle)
+        return contained(self._needles[needle], decode(haystack))
+
+
+def _member_equals(document: str | None, key: str, value: str) -> bool:
+    if document is None:
+        return False
+    found = decode(document)
+    return isinstance(found, dict) and key in found and _same(found[key], decode(value))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two decoded JSON values are equal. Unlike for Python, a boolean is no number."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _lower(text: Any) -> Any:

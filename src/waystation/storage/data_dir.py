@@ -9,10 +9,22 @@ from typing import IO
 
 from waystation.errors import ConfigError
 
-__all__ = ["DATABASE_FILE", "lock_data_dir"]
+__all__ = ["DATABASE_FILE", "is_in_use", "lock_data_dir"]
 
 DATABASE_FILE = "waystation.db"
 LOCK_FILE = "lock"
+
+
+def is_in_use(data_dir: Path) -> bool:
+    """Whether a process has the data directory right now."""
+    try:
+        with open(data_dir / LOCK_FILE, encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def lock_data_dir(data_dir: Path) -> IO[str]:

@@ -8,20 +8,23 @@ On PostgreSQL, moreover, a statement without a result does not wait for the serv
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Delete, Insert, Select, Update
+from sqlalchemy import JSON, ColumnElement, Connection, Delete, Insert, Select, Text, Update, bindparam
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import Dialect
 
-from waystation.auth.access import Access
+from waystation.auth.access import Access, Shared
 from waystation.encoding import encode
 from waystation.storage.driver import Asked
 from waystation.storage.wire import Answer, wire_of
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "Within"]
+
+SHAPES_KEPT = 64
+"""Forms of limits for which a compiled statement is kept. A project's handlers answer with a few."""
 
 Statement = Select[*tuple[Any, ...]] | Insert | Update | Delete
 Convert = Callable[[Any], Any]
@@ -30,20 +33,29 @@ Convert = Callable[[Any], Any]
 class Prepared:
     """One statement with ``bindparam``s (an insert: all the columns that are `given`)."""
 
-    __slots__ = ("_drivers", "_given", "_statement")
+    __slots__ = ("_drivers", "_given", "_limited", "_statement")
 
     def __init__(self, statement: Statement, given: tuple[str, ...] = ()) -> None:
         self._statement = statement
         self._given = given
         self._drivers: dict[str, _OnSqlite | _OnPostgresql] = {}
+        self._limited: dict[Hashable, Prepared] = {}
 
-    def within(self, access: Access, metadata: ColumnElement[Any]) -> Prepared:
+    def within(self, access: Access, metadata: ColumnElement[Any], shared: Shared = "hidden") -> Prepared | Within:
         """The statement restricted to what `access` may see of the resource with this `metadata` column."""
-        if isinstance(self._statement, Insert):
+        limits = access.limits(metadata, shared)
+        if limits is None or isinstance(self._statement, Insert):
             return self
-        statement: Any = self._statement
-        limited = access.limit(statement, metadata)
-        return self if limited is statement else Prepared(limited, self._given)
+        given = {f"access_{number}": text for number, text in enumerate(limits.parameters())}
+        prepared = self._limited.get(limits.shape)
+        if prepared is None:
+            names = iter(given)
+            statement: Any = self._statement
+            limited = statement.where(limits.condition(lambda _: bindparam(next(names), type_=Text)))
+            prepared = Prepared(limited, self._given)
+            if len(self._limited) < SHAPES_KEPT:
+                self._limited[limits.shape] = prepared
+        return Within(prepared, given)
 
     def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """All rows of the result, as named tuples."""
@@ -72,6 +84,36 @@ class Prepared:
             on = _OnSqlite if dialect.name == "sqlite" else _OnPostgresql
             driver = self._drivers[dialect.name] = on(self._statement, self._given, dialect)
         return driver
+
+
+class Within:
+    """A `Prepared` restricted by an access, whose parameters it brings along."""
+
+    __slots__ = ("_given", "_prepared")
+
+    def __init__(self, prepared: Prepared, given: Mapping[str, str]) -> None:
+        self._prepared = prepared
+        self._given = given
+
+    def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """As `Prepared.rows`."""
+        return self._prepared.rows(conn, {**parameters, **self._given})
+
+    def first(self, conn: Connection, parameters: Mapping[str, Any]) -> Any | None:
+        """As `Prepared.first`."""
+        return self._prepared.first(conn, {**parameters, **self._given})
+
+    def ask(self, conn: Connection, parameters: Mapping[str, Any]) -> Asked:
+        """As `Prepared.ask`."""
+        return self._prepared.ask(conn, {**parameters, **self._given})
+
+    def run(self, conn: Connection, parameters: Mapping[str, Any]) -> None:
+        """As `Prepared.run`."""
+        self._prepared.run(conn, {**parameters, **self._given})
+
+    def count(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
+        """As `Prepared.count`."""
+        return self._prepared.count(conn, {**parameters, **self._given})
 
 
 class _Compiled:

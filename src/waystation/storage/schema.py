@@ -15,9 +15,9 @@ from waystation.errors import ConfigError
 from waystation.storage.database import Database
 from waystation.storage.tables import metadata
 
-__all__ = ["HEAD", "upgrade"]
+__all__ = ["HEAD", "require_current", "upgrade"]
 
-HEAD = "0002"
+HEAD = "0004"
 """The newest revision in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -50,6 +50,16 @@ def upgrade_connection(conn: Connection) -> None:
     version = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if version != HEAD:
         _migrate(conn, version)
+
+
+def require_current(conn: Connection) -> None:
+    """Raise ConfigError unless the database has the schema of this version."""
+    version = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if version != HEAD:
+        raise ConfigError(
+            f"the database is at schema revision {version}, this version of Waystation needs {HEAD}, and a server is using it: "
+            "stop that first."
+        )
 
 
 def _migrate(conn: Connection, version: str | None) -> None:

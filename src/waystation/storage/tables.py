@@ -11,6 +11,7 @@ from sqlalchemy import (
     DDL,
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -29,6 +30,7 @@ from waystation.storage.labels import CREATE_LABELS, CREATE_METADATA_INDEX, DROP
 
 __all__ = [
     "Json",
+    "api_keys",
     "assistant_versions",
     "assistants",
     "checkpoint_runs",
@@ -36,12 +38,14 @@ __all__ = [
     "checkpoint_values",
     "checkpoint_writes",
     "checkpoints",
+    "crons",
     "events",
     "last_words",
     "metadata",
     "runs",
     "store_items",
     "threads",
+    "webhook_deliveries",
 ]
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -68,7 +72,9 @@ assistants = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("updated_at", BigInteger, nullable=False),
+    Column("workspace", Text, index=True),
 )
+"""An assistant without a workspace was made by the server and belongs to all."""
 
 assistant_versions = Table(
     "assistant_versions",
@@ -101,7 +107,9 @@ threads = Table(
     Column("ttl_strategy", Text),
     Column("ttl_minutes", Float),
     Column("expires_at", BigInteger),
+    Column("workspace", Text, nullable=False, server_default="default"),
     Index("ix_threads_status_created_at", "status", "created_at"),
+    Index("ix_threads_workspace_created_at", "workspace", "created_at"),
     Index(
         "ix_threads_expires_at",
         "expires_at",
@@ -145,6 +153,7 @@ runs = Table(
     Column("settled_at", BigInteger),
     Column("listener", Text),
     Column("handed_back", Integer, nullable=False, server_default="0"),
+    Column("workspace", Text, nullable=False, server_default="default"),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
     Index("ix_runs_queue", "status", "created_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
     Index("ix_runs_unsettled", "thread_id", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
@@ -174,6 +183,61 @@ last_words = Table(
 )
 """How temporary runs ended that are gone (`waystation.streams.last_words`)."""
 
+TO_FIRE = text("enabled AND next_run_date IS NOT NULL")
+
+crons = Table(
+    "crons",
+    metadata,
+    Column("cron_id", Text, primary_key=True),
+    Column("assistant_id", Text, ForeignKey("assistants.assistant_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("thread_id", Text, ForeignKey("threads.thread_id", ondelete="CASCADE"), index=True),
+    Column("user_id", Text),
+    Column("schedule", Text, nullable=False),
+    Column("timezone", Text),
+    Column("end_time", BigInteger),
+    Column("payload", Json, nullable=False),
+    Column("next_run_date", BigInteger),
+    Column("metadata", Json, nullable=False),
+    Column("on_run_completed", Text),
+    Column("enabled", Boolean, nullable=False),
+    Column("owner", Json, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("workspace", Text, nullable=False, server_default="default"),
+    Index("ix_crons_next_run_date", "next_run_date", sqlite_where=TO_FIRE, postgresql_where=TO_FIRE),
+)
+"""`owner` is the user whose cron it is (`waystation.auth.owner`); no client sees it."""
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    Column("thread_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("body", LargeBinary),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", BigInteger),
+    Column("log", Json, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Index(
+        "ix_webhook_deliveries_due_at",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_webhook_deliveries_finished_at",
+        "finished_at",
+        sqlite_where=text("finished_at IS NOT NULL"),
+        postgresql_where=text("finished_at IS NOT NULL"),
+    ),
+)
+"""Outlives its run and thread, which may be gone when the webhook is due. ``due_at`` is NULL once it is finished, and so is
+``body``."""
+
 EXPIRES = text("expires_at IS NOT NULL")
 
 store_items = Table(
@@ -188,6 +252,19 @@ store_items = Table(
     Column("expires_at", BigInteger),
     Index("ix_store_items_expires_at", "expires_at", sqlite_where=EXPIRES, postgresql_where=EXPIRES),
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("workspace", Text, nullable=False),
+    Column("user_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+"""Of a key only what it begins with (`key_id`) and a digest are stored. One without a user is a service's."""
 
 Key = BigInteger().with_variant(Integer, "sqlite")
 """An integer that the database assigns: SQLite does so only for columns of just this type."""

@@ -7,7 +7,7 @@ caller's thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ class _Get:
         return Item(
             value=row.value,
             key=row.key,
-            namespace=decode_namespace(row.namespace),
+            namespace=_seen(row.namespace),
             created_at=_moment(row.created_at),
             updated_at=_moment(row.updated_at),
         )
@@ -96,7 +96,7 @@ class _Search:
                 _prolong(row, now, prolonged)
         return [
             SearchItem(
-                decode_namespace(row.namespace),
+                _seen(row.namespace),
                 row.key,
                 row.value,
                 created_at=_moment(row.created_at),
@@ -108,6 +108,7 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _List:
+    root: str
     conditions: tuple[MatchCondition, ...]
     max_depth: int | None
     limit: int
@@ -115,8 +116,8 @@ class _List:
 
     def run(self, conn: Connection, now: int, access: Access, _: list[queries.Expiry]) -> list[tuple[str, ...]]:
         """Walk the namespaces in order, past whole subtrees once `max_depth` has cut them off, until the page is full."""
-        head = encode_namespace(literal_head(self.conditions))
-        end = subtree_end(head) if head else None
+        head = self.root + encode_namespace(literal_head(self.conditions))
+        end = subtree_end(head)
         start = head
         found: list[tuple[str, ...]] = []
         wanted = self.offset + self.limit
@@ -124,7 +125,7 @@ class _List:
         while len(found) < wanted:
             stored = queries.list_namespaces(conn, start, end, size, now, access)
             for text in stored:
-                namespace = decode_namespace(text)
+                namespace = _seen(text)
                 if matches(self.conditions, namespace):
                     cut = namespace[: self.max_depth]
                     if not found or found[-1] != cut:
@@ -138,16 +139,17 @@ class _List:
     def _next(self, last: str, found: list[tuple[str, ...]]) -> str:
         """Where to go on after `last`: beyond everything that would be cut to what has just been found."""
         if self.max_depth is not None and found:
-            cut = decode_namespace(last)[: self.max_depth]
+            cut = _seen(last)[: self.max_depth]
             if cut == found[-1] and len(cut) == self.max_depth:
-                return subtree_end(encode_namespace(cut))
+                return subtree_end(self.root + encode_namespace(cut))
         return after(last)
 
 
 class Batch:
-    """Checked operations. Raises BadInput, or InvalidNamespaceError (a ValueError), when one is not possible."""
+    """Checked operations within the namespaces below `root`. Raises BadInput, or InvalidNamespaceError (a ValueError), when one is not possible."""
 
-    def __init__(self, ops: Iterable[Op]) -> None:
+    def __init__(self, ops: Iterable[Op], root: str) -> None:
+        self._root = root
         self._reads: list[tuple[int, _Get | _Search | _List]] = []
         self._puts: dict[tuple[str, str], PutOp] = {}
         self._values: dict[tuple[str, str], str] = {}
@@ -176,13 +178,13 @@ class Batch:
 
     def _add(self, op: Op) -> None:
         if isinstance(op, GetOp):
-            read: _Get | _Search | _List = _Get(encode_namespace(op.namespace), _key(op.key), op.refresh_ttl)
+            read: _Get | _Search | _List = _Get(self._encoded(op.namespace), _key(op.key), op.refresh_ttl)
         elif isinstance(op, SearchOp):
             limit, offset = _page(op.limit, op.offset)
-            prefix = encode_namespace(op.namespace_prefix)
+            prefix = self._encoded(op.namespace_prefix)
             read = _Search(prefix, parse_filter(op.filter), limit, offset, op.refresh_ttl)
         elif isinstance(op, ListNamespacesOp):
-            read = _listing(op)
+            read = _listing(self._root, op)
         elif isinstance(op, PutOp):
             self._add_put(op)
             return
@@ -191,7 +193,7 @@ class Batch:
         self._reads.append((self.size, read))
 
     def _add_put(self, op: PutOp) -> None:
-        place = encode_namespace(op.namespace), _key(op.key)
+        place = self._encoded(op.namespace), _key(op.key)
         if op.value is None:
             self._values.pop(place, None)
         else:
@@ -200,6 +202,9 @@ class Batch:
             _require_lifetime(op.ttl)
             self._values[place] = encode(op.value).decode()
         self._puts[place] = op
+
+    def _encoded(self, namespace: Sequence[str]) -> str:
+        return self._root + encode_namespace(namespace)
 
     def _write(self, conn: Connection, now: int, access: Access) -> None:
         items = [
@@ -220,7 +225,12 @@ class Batch:
             queries.delete_items(conn, gone, access)
 
 
-def _listing(op: ListNamespacesOp) -> _List:
+def _seen(stored: str) -> tuple[str, ...]:
+    """The labels of a stored namespace as those see them who are in its workspace."""
+    return decode_namespace(stored)[1:]
+
+
+def _listing(root: str, op: ListNamespacesOp) -> _List:
     conditions = tuple(op.match_conditions or ())
     for condition in conditions:
         if condition.match_type not in ("prefix", "suffix"):
@@ -229,7 +239,7 @@ def _listing(op: ListNamespacesOp) -> _List:
     if op.max_depth is not None and op.max_depth < 1:
         raise BadInput(f"max_depth must be at least 1, not {op.max_depth}.")
     limit, offset = _page(op.limit, op.offset)
-    return _List(conditions, op.max_depth, limit, offset)
+    return _List(root, conditions, op.max_depth, limit, offset)
 
 
 def _page(limit: int, offset: int) -> tuple[int, int]:

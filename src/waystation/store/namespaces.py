@@ -1,6 +1,7 @@
 """Namespaces: tuples of labels, kept as text that sorts like the tuples.
 
-Each label is followed by a tab, so that everything below a prefix is one range of the index. Labels may hold control
+The first label of what is stored is the workspace, which nobody sees who asks from within it: a namespace of another one
+cannot even be named. Each label is followed by a tab, so that everything below a prefix is one range of the index. Labels may hold control
 characters: those up to the newline become a newline and a letter, which keeps both the order and the meaning.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 from langgraph.store.base import InvalidNamespaceError, MatchCondition
 
-__all__ = ["after", "decode_namespace", "encode_namespace", "literal_head", "matches", "subtree_end"]
+__all__ = ["after", "decode_namespace", "encode_namespace", "literal_head", "matches", "root_of", "subtree_end"]
 
 _END = "\t"
 _ESCAPE = "\n"
@@ -29,8 +30,13 @@ def encode_namespace(labels: Sequence[str]) -> str:
     return "".join(_LOW.sub(_escape, label) + _END for label in labels)
 
 
+def root_of(workspace: str) -> str:
+    """What the stored form of every namespace in the workspace begins with."""
+    return workspace + _END
+
+
 def decode_namespace(text: str) -> tuple[str, ...]:
-    """The labels of a stored namespace."""
+    """The labels of a namespace in its stored form, with the workspace if `text` has it."""
     labels = text.split(_END)[:-1]
     if _ESCAPE in text:
         labels = [_ESCAPED.sub(_unescape, label) for label in labels]

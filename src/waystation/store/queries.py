@@ -77,21 +77,18 @@ _GET = select(*_COLUMNS).where(_THIS, _ALIVE)
 
 _SEARCH = (
     select(*_COLUMNS)
-    .where(_ALIVE)
+    .where(_BELOW, _ALIVE)
     .order_by(_i.updated_at.desc(), _i.namespace, _i.key)
     .limit(bindparam("limit", type_=BigInteger))
     .offset(bindparam("offset", type_=BigInteger))
 )
-_SEARCH_BELOW = _SEARCH.where(_BELOW)
-
 _NAMESPACES = (
     select(_i.namespace)
     .distinct()
-    .where(_FROM, _ALIVE)
+    .where(_BELOW, _ALIVE)
     .order_by(_i.namespace)
     .limit(bindparam("limit", type_=BigInteger))
 )
-_NAMESPACES_BELOW = _NAMESPACES.where(_BELOW)
 
 _PUT = text(
     """
@@ -163,10 +160,8 @@ def search_items(
 
     Raises InvalidFilter if a value that is to be ordered is not a number.
     """
-    parameters: dict[str, Any] = {"now": now, "limit": limit, "offset": offset}
-    if prefix:
-        parameters |= {"start": prefix, "end": subtree_end(prefix)}
-    statement: Select[Any] = access.limit(_SEARCH_BELOW if prefix else _SEARCH, _i.value)
+    parameters = {"start": prefix, "end": subtree_end(prefix), "now": now, "limit": limit, "offset": offset}
+    statement: Select[Any] = access.limit(_SEARCH, _i.value)
     if conditions:
         json = json_sql(conn.dialect.name)
         _require_numbers(conn, json, statement, conditions, parameters)
@@ -174,11 +169,10 @@ def search_items(
     return [ItemRow._make(row) for row in conn.execute(statement, parameters)]
 
 
-def list_namespaces(conn: Connection, start: str, end: str | None, limit: int, now: int, access: Access) -> list[str]:
+def list_namespaces(conn: Connection, start: str, end: str, limit: int, now: int, access: Access) -> list[str]:
     """The first `limit` namespaces that hold items, in order, from `start` on and before `end`."""
-    statement = _NAMESPACES if end is None else _NAMESPACES_BELOW
     parameters = {"now": now, "limit": limit, "start": start, "end": end}
-    return list(conn.execute(access.limit(statement, _i.value), parameters).scalars())
+    return list(conn.execute(access.limit(_NAMESPACES, _i.value), parameters).scalars())
 
 
 def put_items(conn: Connection, items: Sequence[dict[str, Any]], now: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph.store.base import NOT_PROVIDED, InvalidNamespaceError
@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from waystation.errors import BadInput, UnprocessableInput
+from waystation.http.authorization import allowed
 from waystation.http.bodies import read_body
 from waystation.http.openapi import operation
 from waystation.http.parameters import flag
-from waystation.http.responses import access_of, empty, json_response
+from waystation.http.responses import empty, json_response
 from waystation.http.router import Router
 from waystation.store.models import (
     ITEM,
@@ -40,13 +41,20 @@ RESERVED_ROOT = "langgraph"
 @router.put("/store/items", **operation("Store an item", StorePutRequest, status=204))
 async def put_item(request: Request) -> Response:
     body = await read_body(request, StorePutRequest)
-    namespace = _namespace(body.namespace)
-    if not namespace:
-        raise BadInput("The namespace of an item must have at least one label.")
-    if namespace[0] == RESERVED_ROOT:
-        raise BadInput(f"Namespaces that begin with {RESERVED_ROOT!r} are reserved.")
+    asked = {
+        "namespace": _writable(body.namespace),
+        "key": body.key,
+        "value": body.value,
+        "index": body.index,
+    }
+    access = await allowed(request, "store", "put", asked)
     ttl = body.ttl if "ttl" in body.model_fields_set else NOT_PROVIDED
-    await _store(request).aput(namespace, body.key, body.value, body.index, ttl=ttl)
+    value: Any = asked["value"]
+    await (
+        _store(request)
+        .seen_by(access.unfiltered("store"))
+        .aput(_writable(asked["namespace"]), _key(asked), value, body.index, ttl=ttl)
+    )
     return empty()
 
 
@@ -60,27 +68,49 @@ async def get_item(request: Request) -> Response:
         raise UnprocessableInput("The query parameter 'namespace' is missing: the labels, joined by dots.")
     namespace = _namespace([label for part in parts for label in part.split(".")])
     refresh = flag(request, "refresh_ttl") if "refresh_ttl" in request.query_params else None
-    item = await _store(request).aget(namespace, key, refresh_ttl=refresh)
+    asked = {"namespace": namespace, "key": key}
+    access = await allowed(request, "store", "get", asked)
+    item = (
+        await _store(request)
+        .seen_by(access.unfiltered("store"))
+        .aget(_namespace(asked["namespace"]), _key(asked), refresh_ttl=refresh)
+    )
     return json_response(None if item is None else item_json(item))
 
 
 @router.delete("/store/items", **operation("Delete an item", StoreDeleteRequest, status=204))
 async def delete_item(request: Request) -> Response:
     body = await read_body(request, StoreDeleteRequest)
-    await _store(request).adelete(_namespace(body.namespace), body.key)
+    asked = {"namespace": _namespace(body.namespace), "key": body.key}
+    access = await allowed(request, "store", "delete", asked)
+    await _store(request).seen_by(access.unfiltered("store")).adelete(_namespace(asked["namespace"]), _key(asked))
     return empty()
 
 
 @router.post("/store/items/search", **operation("Search items", StoreSearchRequest, ITEMS))
 async def search_items(request: Request) -> Response:
     body = await read_body(request, StoreSearchRequest)
-    items = await _store(request).asearch(
-        _namespace(body.namespace_prefix or ()),
-        query=body.query,
-        filter=body.filter,
-        limit=body.limit,
-        offset=body.offset,
-        refresh_ttl=body.refresh_ttl,
+    asked = {
+        "namespace": _namespace(body.namespace_prefix or ()),
+        "filter": body.filter or {},
+        "limit": body.limit,
+        "offset": body.offset,
+        "query": body.query,
+        "refresh_ttl": body.refresh_ttl,
+    }
+    access = await allowed(request, "store", "search", asked)
+    wanted: Any = asked["filter"]
+    items = (
+        await _store(request)
+        .seen_by(access)
+        .asearch(
+            _namespace(asked["namespace"]),
+            query=body.query,
+            filter=wanted or None,
+            limit=body.limit,
+            offset=body.offset,
+            refresh_ttl=body.refresh_ttl,
+        )
     )
     return json_response({"items": [item_json(item) for item in items]})
 
@@ -88,23 +118,55 @@ async def search_items(request: Request) -> Response:
 @router.post("/store/namespaces", **operation("List namespaces", StoreListNamespacesRequest, NAMESPACES))
 async def list_namespaces(request: Request) -> Response:
     body = await read_body(request, StoreListNamespacesRequest)
-    namespaces = await _store(request).alist_namespaces(
-        prefix=_namespace(body.prefix),
-        suffix=_namespace(body.suffix),
-        max_depth=body.max_depth,
-        limit=body.limit,
-        offset=body.offset,
+    asked = {
+        "namespace": _namespace(body.prefix),
+        "suffix": _namespace(body.suffix),
+        "max_depth": body.max_depth,
+        "limit": body.limit,
+        "offset": body.offset,
+    }
+    access = await allowed(request, "store", "list_namespaces", asked)
+    namespaces = (
+        await _store(request)
+        .seen_by(access.unfiltered("store"))
+        .alist_namespaces(
+            prefix=_namespace(asked["namespace"]),
+            suffix=_namespace(asked["suffix"]),
+            max_depth=body.max_depth,
+            limit=body.limit,
+            offset=body.offset,
+        )
     )
     return json_response({"namespaces": namespaces})
 
 
 def _store(request: Request) -> Store:
+    """The store. Only a search can be filtered by a handler; otherwise its answer only allows or refuses (spec 10)."""
     store: Store = request.app.state.server.store
-    return store.seen_by(access_of(request))
+    return store
 
 
-def _namespace(labels: Sequence[Any]) -> tuple[str, ...]:
-    """The namespace of a request, whose labels must be fit to be stored."""
+def _key(asked: Mapping[str, Any]) -> str:
+    """The key of an event's value, as the handler has left it."""
+    return str(asked["key"])
+
+
+def _writable(labels: Any) -> tuple[str, ...]:
+    """A namespace that items may be put in."""
+    namespace = _namespace(labels)
+    if not namespace:
+        raise BadInput("The namespace of an item must have at least one label.")
+    if namespace[0] == RESERVED_ROOT:
+        raise BadInput(f"Namespaces that begin with {RESERVED_ROOT!r} are reserved.")
+    return namespace
+
+
+def _namespace(labels: Any) -> tuple[str, ...]:
+    """The namespace of a request, or what a handler has made of it, whose labels must be fit to be stored."""
+    if labels is None:
+        return ()
+    if isinstance(labels, str) or not isinstance(labels, Sequence):
+        raise UnprocessableInput("The namespace is not a list of labels.")
     try:
         encode_namespace(labels)
     except InvalidNamespaceError as error:

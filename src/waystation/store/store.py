@@ -12,6 +12,7 @@ from waystation.storage.database import Database
 from waystation.storage.sweeping import Sweep, sweep_once
 from waystation.store import queries
 from waystation.store.batch import Batch
+from waystation.store.namespaces import root_of
 from waystation.timestamps import now_us
 
 __all__ = ["Store"]
@@ -36,6 +37,7 @@ class Store(BaseStore):
         """`ttl` is ``store.ttl`` of ``langgraph.json`` (spec 19, 21), already checked."""
         self._db = db
         self._access = access
+        self._root = root_of(access.home)
         settings = ttl or {}
         self.ttl_config = {
             "refresh_on_read": settings.get("refresh_on_read", True),
@@ -48,8 +50,12 @@ class Store(BaseStore):
         """The same store as `access` may see it."""
         return Store(self._db, self.ttl_config, access)
 
+    def within(self, workspace: str) -> Store:
+        """The same store as everybody in `workspace` may see it: what graphs get that run there."""
+        return self if workspace == self._access.home else self.seen_by(Access(workspace=workspace))
+
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        batch = Batch(ops)
+        batch = Batch(ops, self._root)
         run = self._db.write_blocking if batch.writes else self._db.read_blocking
         now = now_us()
         results, prolonged = run(batch.run, now, self._access)
@@ -58,7 +64,7 @@ class Store(BaseStore):
         return results
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        batch = Batch(ops)
+        batch = Batch(ops, self._root)
         run = self._db.write if batch.writes else self._db.read
         now = now_us()
         results, prolonged = await run(batch.run, now, self._access)

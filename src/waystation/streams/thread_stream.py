@@ -20,11 +20,14 @@ from waystation.streams.sse import HEARTBEAT, INTERRUPTED, frame, slow_consumer
 if TYPE_CHECKING:
     from waystation.app import Server
 
-__all__ = ["STATE_UPDATE", "Publisher", "ThreadStreamMode", "start_position", "thread_frames"]
+__all__ = ["STATE_UPDATE", "THREAD_NOT_FOUND", "Publisher", "ThreadStreamMode", "start_position", "thread_frames"]
 
 ThreadStreamMode = Literal["run_modes", "lifecycle", "state_update"]
 
 STATE_UPDATE = "state_update"
+
+THREAD_NOT_FOUND = {"error": "HTTPException", "message": "404: Thread not found"}
+"""The error event of a thread that the caller may not see (spec 8.5, 9)."""
 
 
 class Publisher:

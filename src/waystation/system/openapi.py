@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from waystation import __version__
+from waystation.auth.caller import Documentation
+from waystation.http.authentication import OPEN_PATHS
 from waystation.http.openapi import describe
 from waystation.http.router import Route
 
@@ -16,8 +18,15 @@ __all__ = ["openapi_document"]
 DESCRIPTION = "An open, self-hosted server that speaks the LangGraph Agent Server API."
 
 
-def openapi_document(routes: Iterable[Route], graph_ids: Iterable[str], prefix: str = "") -> dict[str, Any]:
-    """What `routes` serve, with the ids of the graphs as the values of every ``graph_id``. Without security: none is asked for."""
+def openapi_document(
+    routes: Iterable[Route],
+    graph_ids: Iterable[str],
+    prefix: str = "",
+    security: Documentation | None = None,
+    hidden: Iterable[str] = (),
+) -> dict[str, Any]:
+    """What `routes` serve, with the ids of the graphs as the values of every ``graph_id``, how to authenticate (without
+    `security` nobody has to), and without the properties that are `hidden`."""
     if prefix:
         below = (route for route in routes if route.path.startswith(f"{prefix}/"))
         routes = [replace(route, path=route.path.removeprefix(prefix)) for route in below]
@@ -31,9 +40,27 @@ def openapi_document(routes: Iterable[Route], graph_ids: Iterable[str], prefix: 
     }
     if prefix:
         document["servers"] = [{"url": prefix}]
+    if security is not None:
+        _secure(document, security)
+    for name in hidden:
+        _hide(document, name)
     if known := sorted(graph_ids):
         _fill_in(document, known)
     return document
+
+
+def _secure(document: dict[str, Any], security: Documentation) -> None:
+    document["security"] = list(security.security)
+    if security.schemes:
+        document["components"]["securitySchemes"] = dict(security.schemes)
+    for path, operations in document["paths"].items():
+        if path in OPEN_PATHS:
+            for described in operations.values():
+                described["security"] = []
+    for path, additions in security.paths.items():
+        for method, addition in additions.items():
+            if method in document["paths"].get(path, ()):
+                document["paths"][path][method].update(addition)
 
 
 def _tags(paths: dict[str, Any]) -> list[str]:
@@ -43,6 +70,18 @@ def _tags(paths: dict[str, Any]) -> list[str]:
         for operation in operations.values():
             found.update(dict.fromkeys(operation["tags"]))
     return list(found)
+
+
+def _hide(part: Any, name: str) -> None:
+    """Take the property `name` away from every object."""
+    if isinstance(part, dict):
+        if isinstance(properties := part.get("properties"), dict):
+            properties.pop(name, None)
+        for value in part.values():
+            _hide(value, name)
+    elif isinstance(part, list):
+        for item in part:
+            _hide(item, name)
 
 
 def _fill_in(part: Any, graph_ids: list[str]) -> None:

@@ -105,7 +105,12 @@ async def _document(request: Request) -> dict[str, Any]:
     """Describing all routes takes a while: not on the event loop."""
     state = request.app.state
     config = state.server.config
-    return await run_in_threadpool(openapi_document, state.dispatcher.routes, config.graphs, config.http.mount_prefix)
+    authentication = getattr(state.server, "authentication", None)
+    security = None if authentication is None else authentication.documentation
+    hidden = ["webhook"] if config.http.disable_webhooks else []
+    return await run_in_threadpool(
+        openapi_document, state.dispatcher.routes, config.graphs, config.http.mount_prefix, security, hidden
+    )
 
 
 async def _figures(server: Any) -> Figures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -17,7 +17,10 @@ from waystation.threads.ttl import Strategy
 if TYPE_CHECKING:
     from waystation.app import Server
 
-__all__ = ["delete_thread", "delete_threads_of_assistant", "prune"]
+__all__ = ["MayDelete", "delete_thread", "delete_threads_of_assistant", "prune"]
+
+MayDelete = Callable[[str], Awaitable[Access | None]]
+"""The caller's access to a thread that is to be deleted; None if it may not."""
 
 AT_ONCE = 200
 """Threads named in one statement."""
@@ -29,25 +32,32 @@ async def delete_thread(server: Server, access: Access, thread_id: str) -> None:
         raise NotFound(f"There is no thread {thread_id}.")
 
 
-async def prune(server: Server, access: Access, thread_ids: Sequence[str], strategy: Strategy) -> int:
-    """Delete these threads, or of each all checkpoints but the newest; returns how many there were.
+async def prune(server: Server, wanted: Mapping[Access, Sequence[str]], strategy: Strategy) -> int:
+    """Delete these threads, or of each all checkpoints but the newest; returns how many there were. They come by the access
+    that the caller has to them, and no id twice.
 
     Unknown ids are skipped. Raises NotFound, before anything is pruned, if one belongs to somebody else.
     """
-    wanted = list(dict.fromkeys(thread_ids))
-    for part in _parts(wanted):
-        await server.db.read(_require_none_hidden, part, access)
-    if strategy == "delete":
-        return await _delete(server, access, wanted)
-    return await _keep_latest(server, access, wanted)
+    for access, thread_ids in wanted.items():
+        for part in _parts(thread_ids):
+            await server.db.read(_require_none_hidden, part, access)
+    work = _delete if strategy == "delete" else _keep_latest
+    return sum([await work(server, access, thread_ids) for access, thread_ids in wanted.items()])
 
 
-async def delete_threads_of_assistant(server: Server, access: Access, assistant_id: str) -> None:
-    """Delete the threads whose latest run was one of this assistant, as far as the caller may."""
+async def delete_threads_of_assistant(server: Server, access: Access, assistant_id: str, may_delete: MayDelete) -> None:
+    """Delete the threads whose latest run was one of this assistant, as far as the caller may: `access` says what can be in
+    question, `may_delete` decides for each."""
     filters = search.Filters(metadata={"assistant_id": assistant_id})
-    page = search.Page(AT_ONCE)
-    while thread_ids := await server.db.read(search.find_ids, filters, search.Order(), page, access):
-        await _delete(server, access, thread_ids)
+    kept = 0
+    while thread_ids := await server.db.read(
+        search.find_ids, filters, search.Order(), search.Page(AT_ONCE, kept), access
+    ):
+        deleted = 0
+        for thread_id in thread_ids:
+            own = await may_delete(thread_id)
+            deleted += await _delete(server, own, [thread_id]) if own is not None else 0
+        kept += len(thread_ids) - deleted
 
 
 async def _delete(server: Server, access: Access, thread_ids: Sequence[str]) -> int:

@@ -47,7 +47,7 @@ async def history(
     if source.graph_id is None or limit == 0 or wanted.pop("thread_id", thread_id) != thread_id:
         return []
     config = state_config(source, address, configurable)
-    async with opened(server, source.graph_id, config, "threads.read") as graph:
+    async with opened(server, source.graph_id, config, "threads.read", workspace=source.workspace) as graph:
         snapshots = graph.aget_state_history(config, filter=wanted or None, before=bound, limit=limit)
         states: list[dict[str, Any]] = []
         async for snapshot in snapshots:

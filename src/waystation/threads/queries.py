@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.dialects import postgresql
 
-from waystation.auth.access import Access
+from waystation.auth.access import DEFAULT_WORKSPACE, Access
 from waystation.errors import Conflict, NotFound
 from waystation.storage import checkpoints
 from waystation.storage.prepared import Prepared
@@ -16,7 +16,7 @@ from waystation.storage.tables import threads
 from waystation.threads.ttl import Ttl, ttl_columns
 from waystation.threads.wire import COLUMNS, TTL_COLUMNS
 
-__all__ = ["copy", "create", "existing", "get", "new_row", "patch", "require", "visible"]
+__all__ = ["copy", "create", "existing", "get", "new_row", "patch", "require", "source_of_copy", "visible"]
 
 _COLUMNS = (
     "thread_id",
@@ -33,17 +33,21 @@ _COLUMNS = (
     "ttl_strategy",
     "ttl_minutes",
     "expires_at",
+    "workspace",
 )
 _INSERT = Prepared(postgresql.insert(threads).on_conflict_do_nothing(index_elements=["thread_id"]), _COLUMNS)
 _GET = Prepared(select(*COLUMNS, *TTL_COLUMNS).where(threads.c.thread_id == bindparam("thread_id")))
 _EXISTS = select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id"))
 _METADATA = select(threads.c.metadata).where(threads.c.thread_id == bindparam("thread_id"))
+_SOURCE = select(threads.c.metadata, threads.c.workspace).where(threads.c.thread_id == bindparam("thread_id"))
 _LOCKED_METADATA = _METADATA.with_for_update()
 _AMONG = select(threads.c.thread_id).where(threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)))
 _PATCH = update(threads).where(threads.c.thread_id == bindparam("of_thread"))
 
 
-def new_row(thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: int) -> dict[str, Any]:
+def new_row(
+    thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: int, workspace: str = DEFAULT_WORKSPACE
+) -> dict[str, Any]:
     """The row of a thread that has not run yet."""
     return {
         "thread_id": thread_id,
@@ -58,6 +62,7 @@ def new_row(thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: i
         "updated_at": now,
         "state_updated_at": now,
         **ttl_columns(ttl, now),
+        "workspace": workspace,
     }
 
 
@@ -105,12 +110,29 @@ def patch(
     return get(conn, thread_id, access)
 
 
-def copy(conn: Connection, thread_id: str, new_id: str, ttl: Ttl | None, now: int, access: Access) -> dict[str, Any]:
-    """Store a thread with the metadata and the checkpoints of another; returns its row. Raises Conflict (spec 3.2)."""
+def source_of_copy(conn: Connection, thread_id: str, access: Access) -> dict[str, Any]:
+    """The metadata of a thread that is to be copied. Raises Conflict (spec 3.2)."""
     source = conn.execute(access.limit(_METADATA, threads.c.metadata), {"thread_id": thread_id}).first()
     if source is None:
         raise Conflict
-    row = new_row(new_id, source[0], ttl, now)
+    metadata: dict[str, Any] = source[0]
+    return metadata
+
+
+def copy(
+    conn: Connection,
+    thread_id: str,
+    new_id: str,
+    metadata: Mapping[str, Any],
+    ttl: Ttl | None,
+    now: int,
+    access: Access,
+) -> dict[str, Any]:
+    """Store a thread with the checkpoints of another, in the same workspace; returns its row. Raises Conflict (spec 3.2)."""
+    source = conn.execute(access.limit(_SOURCE, threads.c.metadata), {"thread_id": thread_id}).first()
+    if source is None:
+        raise Conflict
+    row = new_row(new_id, metadata, ttl, now, source.workspace)
     _INSERT.run(conn, row)
     checkpoints.copy_thread(conn, thread_id, new_id)
     return row

@@ -93,7 +93,9 @@ async def _state(server: Server, left: _Left) -> _State:
         return _State()
     config = state_config(left.source, {"thread_id": left.source.thread_id, "checkpoint_ns": ""}, None)
     try:
-        async with opened(server, left.source.graph_id, config, "threads.read") as graph:
+        async with opened(
+            server, left.source.graph_id, config, "threads.read", workspace=left.source.workspace
+        ) as graph:
             snapshot = await graph.aget_state(config)
     except NotFound:
         return _State()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, tuple_
@@ -66,6 +66,10 @@ _WITH_STATUS = select(func.count()).select_from(
     select(literal(1).label("one")).where(threads.c.status == bindparam("status")).limit(FEW + 1).subquery()
 )
 
+_IN_WORKSPACE = select(func.count()).select_from(
+    select(literal(1).label("one")).where(threads.c.workspace == bindparam("workspace")).limit(FEW + 1).subquery()
+)
+
 
 def search(
     conn: Connection,
@@ -100,8 +104,12 @@ def _extracted(extractions: Sequence[Extraction], row: Mapping[str, Any]) -> dic
 def find_ids(conn: Connection, filters: Filters, order: Order, page: Page, access: Access) -> list[str]:
     """The ids of a page of threads."""
     source = thread_source(
-        conn, filters.metadata, by_creation=order.column == "created_at", given_ids=filters.ids is not None
+        conn,
+        _indexed(filters, access),
+        by_creation=order.column == "created_at",
+        given_ids=filters.ids is not None,
     )
+    source = _of_workspace(conn, source, filters, order, access)
     statement = _page(conn, filters, order, page, source)
     if source.otherwise is not None:
         nearest = _nearest(source, order, page)
@@ -151,12 +159,31 @@ def _page(conn: Connection, filters: Filters, order: Order, page: Page, source: 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:
     """How many threads match."""
-    source = thread_source(conn, filters.metadata, by_creation=True, count_only=True)
+    source = thread_source(conn, _indexed(filters, access), by_creation=True, count_only=True)
+    source = _of_workspace(conn, source, filters, Order(), access)
     matching = select(literal(1).label("one")).select_from(source.rows).where(*source.conditions)
     matching = access.limit(_filtered(conn, matching, filters, source, Order()), threads.c.metadata)
     # The limit keeps SQLite from merging the two queries; only in one of its own does it omit a join that is not needed.
     found: int = conn.execute(select(func.count()).select_from(matching.limit(MANY).subquery())).scalar_one()
     return found
+
+
+def _indexed(filters: Filters, access: Access) -> Mapping[str, Any] | None:
+    """The metadata that is wanted, with what the caller's access asks for all the same, so that the search begins there."""
+    return {**access.required("threads"), **(filters.metadata or {})}
+
+
+def _of_workspace(
+    conn: Connection, source: ThreadSource, filters: Filters, order: Order, access: Access
+) -> ThreadSource:
+    """`source`, or the threads of the caller's workspace where they are better to start from."""
+    if access.workspace is None or source.narrow or filters.ids is not None or filters.status is not None:
+        return source
+    own = replace(source, conditions=(*source.conditions, threads.c.workspace == access.workspace))
+    if order.column == "created_at":  # their index is in that order
+        return own
+    of_workspace = conn.execute(_IN_WORKSPACE, {"workspace": access.workspace}).scalar_one()
+    return replace(own, gathered=True, otherwise=None) if of_workspace <= FEW else source
 
 
 def _sort_keys(order: Order, source: ThreadSource) -> list[ColumnElement[Any]]:

@@ -40,7 +40,7 @@ async def get_state(
     if source.graph_id is None:
         return empty_state(checkpoint_of({"configurable": address}))
     config = state_config(source, address, configurable)
-    async with opened(server, source.graph_id, config, "threads.read") as graph:
+    async with opened(server, source.graph_id, config, "threads.read", workspace=source.workspace) as graph:
         return thread_state(await graph.aget_state(config, subgraphs=subgraphs))
 
 

@@ -17,6 +17,7 @@ __all__ = ["StateSource", "state_source"]
 _SOURCE = select(
     threads.c.metadata,
     threads.c.config,
+    threads.c.workspace,
     select(runs.c.graph_id)
     .where(runs.c.thread_id == threads.c.thread_id)
     .order_by(runs.c.created_at.desc(), runs.c.run_id.desc())
@@ -33,6 +34,7 @@ class StateSource:
     thread_id: str
     graph_id: str | None
     configurable: Mapping[str, Any]
+    workspace: str
 
 
 def state_source(conn: Connection, thread_id: str, access: Access) -> StateSource:
@@ -42,4 +44,4 @@ def state_source(conn: Connection, thread_id: str, access: Access) -> StateSourc
         raise NotFound(f"There is no thread {thread_id}.")
     named = (row.metadata or {}).get("graph_id")
     graph_id = named if isinstance(named, str) and named else row.graph_of_newest_run
-    return StateSource(thread_id, graph_id, (row.config or {}).get("configurable") or {})
+    return StateSource(thread_id, graph_id, (row.config or {}).get("configurable") or {}, row.workspace)

@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from waystation.encoding import encode
 from waystation.errors import UnprocessableInput
+from waystation.http.authorization import allowed
 from waystation.http.bodies import read_body, require_uuid
 from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import integer
-from waystation.http.responses import access_of, json_response, raw_json
+from waystation.http.responses import json_response, raw_json
 from waystation.http.router import Router
 from waystation.threads.history import history
 from waystation.threads.snapshot import SCHEMA
@@ -65,9 +66,9 @@ async def post_state(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
     body = await read_body(request, StateUpdate)
     server = request.app.state.server
-    return json_response(
-        await update_state(server, access_of(request), thread_id, body.model_dump(), server_configurable(request))
-    )
+    access = await allowed(request, "threads", "update", {"thread_id": thread_id, "metadata": {}})
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id}, access)
+    return json_response(await update_state(server, access, thread_id, body.model_dump(), server_configurable(request)))
 
 
 @router.get("/threads/{thread_id}/history", **operation("List past states of a thread", answer=_STATES))
@@ -97,14 +98,16 @@ async def post_history(request: Request, thread_id: str) -> Response:
 
 async def _state(request: Request, thread_id: str, checkpoint: dict[str, Any] | None, subgraphs: bool) -> Response:
     server = request.app.state.server
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id})
     return json_response(
-        await get_state(server, access_of(request), thread_id, checkpoint, subgraphs, server_configurable(request))
+        await get_state(server, access, thread_id, checkpoint, subgraphs, server_configurable(request))
     )
 
 
 async def _history(request: Request, thread_id: str, **search: Any) -> Response:
     server = request.app.state.server
-    states = await history(server, access_of(request), thread_id, configurable=server_configurable(request), **search)
+    access = await allowed(request, "threads", "read", {"thread_id": thread_id})
+    states = await history(server, access, thread_id, configurable=server_configurable(request), **search)
     return raw_json(await asyncio.to_thread(encode, states))  # many states of a long conversation take a while
 
 

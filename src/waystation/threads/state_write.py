@@ -59,8 +59,8 @@ async def write_supersteps(
     newest = state_config(source, {"thread_id": source.thread_id, "checkpoint_ns": ""}, configurable)
     for _ in range(ATTEMPTS):
         draft = Draft(server.saver, {"graph_id": graph_id, "thread_id": source.thread_id})
-        written = await _apply(server, graph_id, config, draft, supersteps)
-        async with opened(server, graph_id, newest, "threads.read", draft) as graph:
+        written = await _apply(server, source.workspace, graph_id, config, draft, supersteps)
+        async with opened(server, graph_id, newest, "threads.read", draft, workspace=source.workspace) as graph:
             snapshot = await graph.aget_state(newest)
         state = {**thread_state(snapshot), "values": orjson.Fragment(encode(snapshot.values))}
         interrupts = to_plain(interrupts_by_task(snapshot))
@@ -72,13 +72,14 @@ async def write_supersteps(
 
 async def _apply(
     server: Server,
+    workspace: str,
     graph_id: str,
     config: RunnableConfig,
     draft: Draft,
     supersteps: Sequence[Sequence[StateUpdate]],
 ) -> RunnableConfig:
     try:
-        async with opened(server, graph_id, config, "threads.update", draft) as graph:
+        async with opened(server, graph_id, config, "threads.update", draft, workspace=workspace) as graph:
             _require_targets(graph, supersteps)
             return await graph.abulk_update_state(config, supersteps)
     except NotFound as error:

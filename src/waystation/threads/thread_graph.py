@@ -39,13 +39,17 @@ async def opened(
     config: RunnableConfig,
     access_context: Literal["threads.read", "threads.update"],
     saver: BaseCheckpointSaver[Any] | None = None,
+    *,
+    workspace: str,
 ) -> AsyncIterator[AnyGraph]:
-    """The graph, with checkpoints in `saver` (default: the server's). Raises NotFound for an unknown graph.
+    """The graph, with checkpoints in `saver` (default: the server's) and the store of the thread's `workspace`. Raises NotFound
+    for an unknown graph.
 
     The saver is attached to the graph rather than passed in the config, where it would keep LangGraph from finding the
     subgraph that a checkpoint namespace addresses.
     """
-    async with server.graphs.open(graph_id, config=config, access_context=access_context, store=server.store) as graph:
+    store = server.store.within(workspace)
+    async with server.graphs.open(graph_id, config=config, access_context=access_context, store=store) as graph:
         attached = copy.copy(graph)
         attached.checkpointer = saver or server.saver
         yield attached

@@ -1,0 +1,1 @@
+"""Crons: runs that begin by themselves, at times that a schedule says (spec 12)."""

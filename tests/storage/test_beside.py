@@ -1,0 +1,39 @@
+"""Opening the database of a server that may be running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import project_config
+from waystation import databases
+from waystation.databases import open_beside, open_database
+from waystation.errors import ConfigError
+from waystation.storage.data_dir import is_in_use
+
+pytestmark = pytest.mark.sqlite
+
+
+async def test_server_that_begins_while_a_command_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = project_config(tmp_path)
+    server, lock = open_database(config)
+    looks: list[bool] = []
+
+    def too_early(data_dir: Path) -> bool:
+        looks.append(is_in_use(data_dir))
+        return looks[-1] and len(looks) > 1
+
+    monkeypatch.setattr(databases, "is_in_use", too_early)
+    beside, none = open_beside(config)
+    assert (none, looks) == (None, [True, True])
+    await beside.close()
+    await server.close()
+    assert lock is not None
+    lock.close()
+
+
+def test_directory_that_cannot_be_used_is_no_server(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        open_beside(project_config(tmp_path / "file"))
