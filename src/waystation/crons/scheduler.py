@@ -22,9 +22,9 @@ from waystation.auth.owner import restored
 from waystation.crons import queries
 from waystation.crons.content import next_run_date, order_of
 from waystation.errors import Unavailable, WaystationError
-from waystation.runs.creation import runs_allowed
 from waystation.runs.engine import Engine
 from waystation.runs.order import Order
+from waystation.runs.permission import runs_allowed
 from waystation.storage.database import Database
 from waystation.threads.ttl import Ttl
 from waystation.timestamps import MICROSECONDS, now_us

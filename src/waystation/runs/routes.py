@@ -23,7 +23,6 @@ from waystation.http.parameters import integer
 from waystation.http.responses import empty, json_response, raw_json
 from waystation.http.router import Router
 from waystation.runs import queries
-from waystation.runs.creation import creation_allowed
 from waystation.runs.models import (
     CancelAction,
     RunCreate,
@@ -34,6 +33,7 @@ from waystation.runs.models import (
     StreamMode,
 )
 from waystation.runs.order import Order, order_from
+from waystation.runs.permission import creation_allowed
 from waystation.runs.waiting import ResultWaiter, settled_run
 from waystation.runs.watching import joined, live
 from waystation.runs.wire import SCHEMA as RUN

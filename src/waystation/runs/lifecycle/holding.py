@@ -1,0 +1,128 @@
+"""Holding a run: claims, leases and what becomes of runs whose worker has died."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from waystation.runs import queries
+from waystation.runs.lifecycle.records import Claim, Claimed, LeaseLost, claimed
+from waystation.storage.driver import Asked
+
+__all__ = [
+    "ask_lease",
+    "cancelled_of",
+    "claim",
+    "fence",
+    "guard",
+    "next_due_at",
+    "renew",
+    "requeue",
+    "requeuing",
+    "require_lease",
+    "take_over_expired",
+]
+
+NEVER = 2**62
+"""A time that every lease expires before."""
+
+
+def claim(conn: Connection, offer: Claim, limit: int, now: int) -> list[Claimed]:
+    """Give the offering worker at most `limit` due runs, oldest first; never two of one thread."""
+    rows = queries.claim(conn, offer.worker_id, limit, now, offer.until)
+    return [claimed(row._asdict(), offer) for row in rows]
+
+
+def require_lease(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]]:
+    """Raise LeaseLost unless the worker still holds the run in this attempt. Returns what settling needs of the run."""
+    return _lease_of(queries.ask_held(conn, run_id, worker_id, attempt), run_id, worker_id, attempt)
+
+
+def _lease_of(asked: Asked, run_id: str, worker_id: str, attempt: int) -> Row[*tuple[Any, ...]]:
+    row: Row[*tuple[Any, ...]] | None = asked.first()
+    if row is None:
+        raise LeaseLost(f"Run {run_id} is no longer held by worker {worker_id} in attempt {attempt}.")
+    return row
+
+
+def guard(conn: Connection, run: Claimed) -> None:
+    """Raise LeaseLost unless the run is still held in this attempt."""
+    ask_lease(conn, run)()
+
+
+def ask_lease(conn: Connection, run: Claimed) -> Callable[[], Row[*tuple[Any, ...]]]:
+    """Ask whether the run is still held in this attempt: first thing in every transaction that writes for it. What this returns
+    is called before the transaction ends: the run's row, or LeaseLost is raised."""
+    holder = run.run_id, run.claim.worker_id, run.attempt
+    return partial(_lease_of, queries.ask_held(conn, *holder), *holder)
+
+
+def requeue(conn: Connection, run: Claimed, now: int) -> str:
+    """Hand a held run back to the queue, because its process shuts down: that does not use up an attempt. Returns its status:
+    a run that was cancelled meanwhile is not queued again but keeps waiting for a worker to settle it. Raises LeaseLost."""
+    return requeuing(conn, run, now)()
+
+
+def requeuing(conn: Connection, run: Claimed, now: int) -> Callable[[], str]:
+    """Ask what `requeue` has to know. What this returns does it, in the same transaction."""
+    lease = ask_lease(conn, run)
+
+    def status() -> str:
+        row = lease()
+        if row.stop_action is None:
+            queries.set_run(
+                conn,
+                run.run_id,
+                status="pending",
+                worker_id=None,
+                lease_expires_at=None,
+                handed_back=row.handed_back + 1,
+                updated_at=now,
+            )
+            return "pending"
+        return str(row.status)
+
+    return status
+
+
+def renew(conn: Connection, offer: Claim, run_ids: Sequence[str]) -> None:
+    """Extend the leases of the runs that the worker really executes. One that it holds but no longer executes, because it
+    could not be settled, expires and is tried again."""
+    queries.renew(conn, offer.worker_id, run_ids, offer.until)
+
+
+def next_due_at(conn: Connection, now: int) -> int | None:
+    """When the next run that was scheduled for later is due."""
+    return queries.next_due_at(conn, now)
+
+
+def cancelled_of(conn: Connection, worker_id: str) -> list[str]:
+    """Ids of the runs a worker holds that it has to stop."""
+    return queries.cancelled_of(conn, worker_id)
+
+
+def fence(conn: Connection, run: Claimed, offer: Claim) -> Claimed:
+    """Start a new attempt of a held run, so that nothing the old one still does can reach the database. Raises LeaseLost."""
+    require_lease(conn, run.run_id, run.claim.worker_id, run.attempt)
+    attempt = run.attempt + 1
+    queries.set_run(conn, run.run_id, worker_id=offer.worker_id, lease_expires_at=offer.until, attempt=attempt)
+    return replace(run, attempt=attempt, claim=offer)
+
+
+def take_over_expired(conn: Connection, offer: Claim, now: int, *, everything: bool) -> tuple[list[str], list[Claimed]]:
+    """Deal with runs whose worker has died: the ids of those that went back to the queue, and the cancelled ones, which the
+    offering worker now holds and has to settle. `everything` treats every other worker as dead."""
+    requeued: list[str] = []
+    to_settle: list[Claimed] = []
+    for row in queries.expired(conn, NEVER if everything else now):
+        if row.stop_action is None:
+            queries.set_run(conn, row.run_id, status="pending", worker_id=None, lease_expires_at=None, updated_at=now)
+            requeued.append(row.run_id)
+        else:
+            held = Claim(row.worker_id, row.lease_expires_at)
+            to_settle.append(fence(conn, claimed(row._asdict(), held), offer))
+    return requeued, to_settle
