@@ -142,6 +142,22 @@ async def test_nobody_else_sees_anything_of_it(deployment: Deployment, driver: D
     assert names(rejoined) == ["error"]
 
 
+@pytest.mark.parametrize("by_run", [False, True])
+async def test_a_thread_that_is_made_with_its_id_begins_with_an_empty_stream(
+    deployment: Deployment, driver: Driver, by_run: bool
+) -> None:
+    await driver.stream(None, "echo", {"x": "secret"}, stream_resumable=True)
+    thread = await deployment.db.read(lambda conn: conn.execute(select(events.c.thread_id).limit(1)).scalar_one())
+    if by_run:
+        await driver.wait(thread, "echo", {"x": "own"}, if_not_exists="create", stream_resumable=True)
+    else:
+        created = await driver.http.post("/threads", json={"thread_id": thread})
+        assert created.status_code == 200, created.text
+    data = await deployment.db.read(lambda conn: list(conn.execute(select(events.c.data)).scalars()))
+    assert not any(b"secret" in each for each in data)
+    assert any(b"own" in each for each in data) == by_run
+
+
 async def test_it_is_forgotten(deployment: Deployment, driver: Driver) -> None:
     db = deployment.db
     for _ in range(3):

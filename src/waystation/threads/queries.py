@@ -13,6 +13,7 @@ from waystation.errors import Conflict, NotFound
 from waystation.storage import checkpoints
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import threads
+from waystation.streams import queries as event_queries
 from waystation.threads.ttl import Ttl, ttl_columns
 from waystation.threads.wire import COLUMNS, TTL_COLUMNS
 
@@ -67,10 +68,19 @@ def new_row(
 
 
 def create(
-    conn: Connection, row: Mapping[str, Any], if_exists: Literal["raise", "do_nothing"], access: Access
+    conn: Connection,
+    row: Mapping[str, Any],
+    if_exists: Literal["raise", "do_nothing"],
+    access: Access,
+    *,
+    chosen_id: bool = False,
 ) -> Row[*tuple[Any, ...]] | None:
-    """Store a `new_row`; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2)."""
+    """Store a `new_row`; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2).
+
+    With a `chosen_id` there may have been a thread before that had it: what is left of that one's stream is not for this one."""
     if _INSERT.count(conn, row):
+        if chosen_id:
+            event_queries.delete_of_thread(conn, row["thread_id"])
         return None
     thread_id = row["thread_id"]
     if if_exists == "do_nothing":

@@ -46,7 +46,8 @@ async def create(request: Request) -> Response:
     access = await allowed(request, "threads", "create", asked)
     ttl = _ttl(body.ttl) or default_ttl(server.config)
     row = queries.new_row(thread_id, metadata_of(asked), ttl, now_us(), access.home)
-    present = await server.db.write_few(queries.create, row, body.if_exists or "raise", access)
+    chosen_id = body.thread_id is not None
+    present = await server.db.write_few(queries.create, row, body.if_exists or "raise", access, chosen_id=chosen_id)
     if present is not None:
         return json_response(wire.stored_thread(present))
     if not body.supersteps:

@@ -14,6 +14,7 @@ from waystation.runs import queries
 from waystation.runs.lifecycle.cancellation import stop
 from waystation.runs.lifecycle.records import Claim, Created, claimed
 from waystation.runs.order import Order, configured, merged_thread_config
+from waystation.streams import queries as event_queries
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
 
@@ -123,6 +124,10 @@ def _prepare_thread(
                 "workspace": workspace,
             },
         )
+        if (
+            not order.stateless
+        ):  # the client has chosen the id: what is left of an earlier thread's stream is not for this one
+            event_queries.delete_of_thread(conn, order.thread_id)
         return kwargs, metadata
     changes: dict[str, Any] = {} if own_ttl is None else ttl_columns(own_ttl, now)
     if not was_busy:
