@@ -9,13 +9,25 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from waystation.errors import Overloaded, Unavailable
+from waystation.timestamps import MICROSECONDS
 
-__all__ = ["WakefulLoop"]
+__all__ = ["SHORTEST_S", "WakefulLoop", "rest_until"]
 
 log = structlog.get_logger("waystation.loop")
 
 STOP_S = 5
 """How long a look may take to finish when the loop stops."""
+
+SHORTEST_S = 0.01
+"""The shortest rest between two looks: what is due may be in the hands of another process just now."""
+
+EARLY_S = 0.001
+"""What a sleep may end too early by, so that the first look after it finds what is due."""
+
+
+def rest_until(due: int, now: int) -> float:
+    """Seconds to rest when the next thing is due at `due` (both in microseconds)."""
+    return max(SHORTEST_S, (due - now) / MICROSECONDS + EARLY_S)
 
 
 class WakefulLoop:

@@ -28,7 +28,7 @@ from waystation.runs.permission import runs_allowed
 from waystation.storage.database import Database
 from waystation.threads.ttl import Ttl
 from waystation.timestamps import MICROSECONDS, now_us
-from waystation.wakeful import WakefulLoop
+from waystation.wakeful import WakefulLoop, rest_until
 
 if TYPE_CHECKING:
     from waystation.auth.handlers import Handlers
@@ -39,12 +39,6 @@ log = structlog.get_logger("waystation.crons")
 
 AT_ONCE = 50
 """Crons fired side by side; their transactions share commits."""
-
-EARLY_S = 0.001
-"""What a sleep may end too early by, so that the first look after it finds the slot."""
-
-SHORTEST_S = 0.01
-"""The shortest rest, when a slot is due that another scheduler is just firing."""
 
 GRACE_S = 60
 """How late a slot before the end of its cron may fire after the end: schedulers are late by moments. Later than this it was
@@ -100,7 +94,7 @@ class Scheduler:
         slot = await self._db.read(queries.next_due_at)
         if slot is None:
             return self._interval_s
-        return max(SHORTEST_S, (slot - now) / MICROSECONDS + EARLY_S)
+        return rest_until(slot, now)
 
     async def fire_due(self) -> None:
         """Fire every cron that is due. Raises Overloaded when the queue has no room for a run."""

@@ -21,7 +21,7 @@ from waystation.errors import Unavailable
 from waystation.outgoing import CheckedTransport, Resolve, UrlPolicy, resolve
 from waystation.storage.database import Database
 from waystation.timestamps import MICROSECONDS, iso, now_us
-from waystation.wakeful import WakefulLoop
+from waystation.wakeful import SHORTEST_S, WakefulLoop, rest_until
 from waystation.webhooks import outbox
 from waystation.webhooks.outbox import Delivery
 from waystation.webhooks.sending import REQUEST_S, Result, Sender, duration_ms, timeout
@@ -41,12 +41,6 @@ AT_ONCE = 64
 
 STOP_S = 2
 """How long deliveries may take to finish when the process stops."""
-
-EARLY_S = 0.001
-"""What a sleep may end too early by, so that the first look after it finds what is due."""
-
-SHORTEST_S = 0.01
-"""The shortest rest between two looks."""
 
 
 class Deliverer:
@@ -102,7 +96,7 @@ class Deliverer:
         if due_at is None or room <= 0:
             return SAFETY_NET_S  # whatever finishes makes room, and wakes
         if due_at > now:
-            return (due_at - now) / MICROSECONDS + EARLY_S
+            return rest_until(due_at, now)
         until = now + LEASE_S * MICROSECONDS
         claimed = await self._db.write(outbox.claim, now, until, room, local=local)
         for delivery in claimed:
