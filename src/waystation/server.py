@@ -13,6 +13,7 @@ from waystation.auth.caller import Authentication
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
 from waystation.graphs import Graphs
+from waystation.http.unknown_fields import UnknownFields
 from waystation.observability.metrics import Metrics
 from waystation.roles import Role
 from waystation.runs.capacity import Capacity
@@ -65,6 +66,7 @@ class Server:
     """Of the data directory; None with PostgreSQL, which processes share."""
     authentication: Authentication | None = None
     """None where everybody may do everything."""
+    unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     stopping: bool = False
     """Set once whatever still waits for a run is cut off: what ends from then on may not be complete."""
     _hurried: bool = False

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from waystation.errors import TooLarge, UnprocessableInput
 
-__all__ = ["Body", "describe", "read_body", "read_bytes", "read_json", "require_uuid"]
-
-log = structlog.get_logger("waystation.http")
+__all__ = ["Body", "describe", "read_bodies", "read_body", "read_bytes", "require_uuid"]
 
 B = TypeVar("B", bound="Body")
-T = TypeVar("T")
 
 
 class Body(BaseModel):
-    """Base of all request bodies: types are not coerced; unknown fields are tolerated (and logged once per field)."""
+    """Base of all request bodies: types are not coerced; unknown fields are tolerated (`waystation.http.unknown_fields`)."""
 
     model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
-
-
-_seen_unknown: set[tuple[str, str]] = set()
 
 
 async def read_bytes(request: Request) -> bytes:
@@ -53,18 +46,20 @@ async def read_body(request: Request, model: type[B]) -> B:
         body = model.model_validate_json(data)
     except ValidationError as error:
         raise UnprocessableInput(describe(error)) from None
-    if body.model_extra:
-        _log_unknown(model, body.model_extra)
+    request.app.state.server.unknown_fields.tell(body)
     return body
 
 
-async def read_json(request: Request, adapter: TypeAdapter[T]) -> T:
-    """The JSON body validated by `adapter`, for bodies that are not one object. Raises UnprocessableInput."""
+async def read_bodies(request: Request, adapter: TypeAdapter[list[B]]) -> list[B]:
+    """The JSON body as a list of models. Raises UnprocessableInput."""
     data = await read_bytes(request)
     try:
-        return adapter.validate_json(data)
+        bodies = adapter.validate_json(data)
     except ValidationError as error:
         raise UnprocessableInput(describe(error)) from None
+    for body in bodies:
+        request.app.state.server.unknown_fields.tell(body)
+    return bodies
 
 
 def require_uuid(text: str, what: str) -> str:
@@ -82,10 +77,3 @@ def describe(error: ValidationError) -> str:
         where = ".".join(str(part) for part in item["loc"])
         problems.append(f"{where}: {item['msg']}" if where else item["msg"])
     return "; ".join(problems)
-
-
-def _log_unknown(model: type[Body], extra: dict[str, Any]) -> None:
-    for name in extra:
-        if (model.__name__, name) not in _seen_unknown:
-            _seen_unknown.add((model.__name__, name))
-            log.info("unknown field in a request body", body=model.__name__, field=name)

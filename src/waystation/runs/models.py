@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -66,7 +66,9 @@ class Checkpoint(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """The client's part of a RunnableConfig."""
+    """The client's part of a RunnableConfig. Graphs get all of it."""
+
+    passes_on: ClassVar = True
 
     model_config = ConfigDict(strict=True, extra="allow")
     tags: list[str] | None = None

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import BadInput, NotFound, UnprocessableInput
 from waystation.http.authorization import access_of, allowed
-from waystation.http.bodies import read_body, read_json, require_uuid
+from waystation.http.bodies import read_bodies, read_body, require_uuid
 from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import integer
@@ -108,7 +108,7 @@ async def _create(request: Request, order: Order, *, threaded: bool) -> Response
 
 @router.post("/runs/batch", **operation("Create several runs, all or none", RunBatch, {"type": "array", "items": RUN}))
 async def create_batch(request: Request) -> Response:
-    bodies = await read_json(request, _BATCH)
+    bodies = await read_bodies(request, _BATCH)
     if not bodies:
         raise UnprocessableInput("The batch is empty.")
     access, orders = await creation_allowed(request, [_order(request, body, None) for body in bodies])
