@@ -14,6 +14,10 @@ SHARE_OF_SQLITE = 0.7
 """What PostgreSQL and Redis have to keep of each figure of SQLite under load."""
 
 
+SPEED = "echo_no_checkpointer"
+"""Figure of `bare.py` that says how fast a machine is at that time."""
+
+
 class Results(TypedDict, total=False):
     """Everything measured in one sitting, as it is kept in a file. What a system does not offer is missing."""
 
@@ -43,14 +47,16 @@ class _Row:
 
 
 def table(results: Results, against: Results | None) -> Table:
-    """One line for each measure. `against` adds its figures and how much better ours are: 2 is twice as fast, or half as long."""
+    """One line for each measure. `against` adds its figures and how much better ours are, on a machine that is as fast as it was then:
+    2 is twice as fast, or half as long."""
     made = Table("measure", "measured", "no server", "ratio", "bar", "", title=results["system"])
     others = {row.key: row.figure for row in _rows(against)} if against else {}
     if against:
         made.add_column(against["system"])
         made.add_column("better by")
+    then_by_now = against["bare"][SPEED] / results["bare"][SPEED] if against else 1
     for row in _rows(results):
-        better = _better(row, others.get(row.key))
+        better = _better(row, others.get(row.key), then_by_now if row.under_load else 1)
         bar, holds = _verdict(row, results["system"], against, better)
         cells = [
             row.name,
@@ -80,10 +86,11 @@ def _verdict(row: _Row, system: str, against: Results | None, better: float | No
     return f"≤ {row.bar:g} {row.unit}", row.figure is not None and row.figure <= row.bar
 
 
-def _better(row: _Row, other: float | None) -> float | None:
+def _better(row: _Row, other: float | None, then_by_now: float) -> float | None:
+    """`then_by_now` is how much faster the machine was when `other` was measured."""
     if not row.figure or not other:
         return None
-    return row.figure / other if row.limit is not None else other / row.figure
+    return (row.figure / other if row.limit is not None else other / row.figure) * then_by_now
 
 
 def _shown(figure: float, unit: str) -> str:
@@ -110,7 +117,7 @@ def _load_rows(load: dict[str, dict[str, Any]], bare: dict[str, float]) -> list[
     ) -> _Row:
         return _Row(case, name, load[case].get(figure), unit, bar, limit, under_load)
 
-    echo, ten = bare["echo_no_checkpointer"], bare["steps10_memory_checkpointer"]
+    echo, ten = bare[SPEED], bare["steps10_memory_checkpointer"]
     events = bare["chat_message_events_per_s"]
     threads = load["thread_search"].get("threads", 0)
     return [
