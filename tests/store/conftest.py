@@ -9,6 +9,7 @@ import pytest
 
 from waystation.config import Config
 from waystation.http.application import application
+from waystation.http.unknown_fields import UnknownFields
 from waystation.storage.database import Database
 from waystation.store import Store
 from waystation.store.routes import router
@@ -22,6 +23,7 @@ async def store(db: Database) -> Store:
 @pytest.fixture
 async def api(store: Store, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the store's routes alone."""
-    app = application([router], SimpleNamespace(config=Config(tmp_path), store=store))
+    server = SimpleNamespace(config=Config(tmp_path), store=store, unknown_fields=UnknownFields())
+    app = application([router], server)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://store") as client:
         yield client

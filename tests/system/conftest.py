@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from waystation.config import Config, GraphSpec, HttpConfig
 from waystation.http.application import application
+from waystation.http.unknown_fields import UnknownFields
 from waystation.observability.figures import QueueFigures, WorkerFigures
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.metrics import Metrics
@@ -55,6 +56,7 @@ class Server:
     worker: Worker | None = field(default_factory=Worker)
     bus: Bus = field(default_factory=Bus)
     metrics: Metrics = field(default_factory=Metrics)
+    unknown_fields: UnknownFields = field(default_factory=UnknownFields)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from waystation.config import Config, GraphSpec, HttpConfig
 from waystation.encoding import to_plain
 from waystation.graphs import Graphs
 from waystation.http.application import application
+from waystation.http.unknown_fields import UnknownFields
 from waystation.storage.checkpoints import Saver
 from waystation.storage.schema import upgrade
 from waystation.storage.sqlite import SqliteDatabase
@@ -62,6 +63,7 @@ class State:
     graphs: Graphs
     saver: Saver
     store: Store
+    unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     streams: Published = field(default_factory=Published)
 
     async def thread(self, graph_id: str | None = None, **config: Any) -> str:
