@@ -13,7 +13,6 @@ __all__ = ["Results", "table"]
 SHARE_OF_SQLITE = 0.7
 """What PostgreSQL and Redis have to keep of each figure of SQLite under load."""
 
-
 SPEED = "echo_no_checkpointer"
 """Figure of `bare.py` that says how fast a machine is at that time."""
 

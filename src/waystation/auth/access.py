@@ -61,17 +61,15 @@ class Access:
 
     def narrowed(self, resource: Resource, found: Filter | None) -> Access:
         """This access after another handler has been asked about `resource`: its filter counts beside earlier ones."""
-        known = dict(self.asked or ())
-        known[resource] = filters.both(known.get(resource), found)
-        return replace(self, asked=tuple(sorted(known.items(), key=lambda each: each[0])))
+        return self._with_answer(resource, filters.both(dict(self.asked or ()).get(resource), found))
 
     def unfiltered(self, resource: Resource) -> Access:
         """This access without what its handlers have answered about `resource`, where an answer has no effect."""
-        return (
-            self
-            if self.asked is None
-            else replace(self, asked=tuple(sorted({**dict(self.asked), resource: None}.items())))
-        )
+        return self if self.asked is None else self._with_answer(resource, None)
+
+    def _with_answer(self, resource: Resource, found: Filter | None) -> Access:
+        known = {**dict(self.asked or ()), resource: found}
+        return replace(self, asked=tuple(sorted(known.items(), key=lambda each: each[0])))
 
     def required(self, resource: Resource) -> dict[str, Any]:
         """Metadata that every row of `resource` contains which this caller may see, as far as that is simply said."""

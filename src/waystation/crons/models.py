@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from waystation.http.bodies import Body
-from waystation.runs.models import Durability, MultitaskStrategy, RunConfig, StreamMode
+from waystation.runs.models import Durability, MultitaskStrategy, RunConfig, StreamModes
 
 __all__ = [
     "CronCount",
@@ -40,10 +40,6 @@ CronField = Literal[
 CronSortBy = Literal["cron_id", "assistant_id", "thread_id", "next_run_date", "end_time", "created_at", "updated_at"]
 
 
-def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 class _Cron(Body):
     """What can be said of a cron at its creation and changed later."""
 
@@ -57,7 +53,7 @@ class _Cron(Body):
     webhook: str | None = Field(None, min_length=1, max_length=65536)
     interrupt_before: Literal["*"] | list[str] | None = None
     interrupt_after: Literal["*"] | list[str] | None = None
-    stream_mode: Annotated[list[StreamMode] | None, BeforeValidator(_one_or_many)] = None
+    stream_mode: StreamModes = None
     stream_subgraphs: bool | None = None
     stream_resumable: bool | None = None
     durability: Durability | None = None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from uuid_utils import uuid7
 
-from waystation.assistants import ask_for, assistant_id_for_graph
+from waystation.assistants import ask_for, assistant_id_of
 from waystation.auth.access import Access
 from waystation.auth.owner import kept
 from waystation.crons import queries
@@ -19,7 +18,7 @@ from waystation.crons.content import Change, change_of, changed, new_row
 from waystation.crons.models import CronCount, CronCreate, CronPatch, CronSearch, ThreadCronCreate
 from waystation.crons.permission import change_allowed, creation_allowed, search_allowed
 from waystation.crons.wire import FIELDS, SCHEMA, cron_to_wire
-from waystation.errors import NotFound
+from waystation.errors import NotFound, UnprocessableInput
 from waystation.http.authorization import allowed, caller_of
 from waystation.http.bodies import read_body, require_uuid
 from waystation.http.openapi import operation
@@ -126,11 +125,9 @@ def _server(request: Request) -> Server:
 def _assistant_id(server: Server, text: str) -> str:
     """The assistant's id, or that of the assistant of the graph `text`. Raises NotFound, also for what can be neither."""
     try:
-        return str(UUID(text))
-    except ValueError:
-        if text in server.graphs:
-            return assistant_id_for_graph(text)
-    raise NotFound(f"There is no assistant {text[:100]!r}.")
+        return assistant_id_of(text, server.graphs)
+    except UnprocessableInput:
+        raise NotFound(f"There is no assistant {text[:100]!r}.") from None
 
 
 def _store(conn: Connection, row: dict[str, Any], access: Access) -> None:

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from waystation.auth.caller import CALLER, Authentication
-from waystation.errors import TooLarge
+from waystation.http.bodies import too_large
 
 __all__ = ["OPEN_PATHS", "Authenticated"]
 
@@ -78,7 +78,7 @@ class _Recorder:
         self._messages.append(message)
         self._size += len(message.get("body", b""))
         if self._most is not None and self._size > self._most:
-            raise TooLarge(f"The request body has more than the {self._most} bytes that this server takes.")
+            raise too_large(self._most)
         return message
 
     async def replay(self) -> Message:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from waystation.errors import TooLarge, UnprocessableInput
 
-__all__ = ["Body", "describe", "read_bodies", "read_body", "read_bytes", "require_uuid"]
+__all__ = ["Body", "describe", "read_bodies", "read_body", "read_bytes", "require_uuid", "too_large"]
 
 B = TypeVar("B", bound="Body")
 
@@ -32,9 +32,14 @@ async def read_bytes(request: Request) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise TooLarge(f"The request body has more than the {limit} bytes that this server takes.")
+            raise too_large(limit)
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def too_large(limit: int) -> TooLarge:
+    """The error of a body that has more than `limit` bytes."""
+    return TooLarge(f"The request body has more than the {limit} bytes that this server takes.")
 
 
 async def read_body(request: Request, model: type[B]) -> B:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sqlalchemy import Connection
 
@@ -26,6 +26,8 @@ from waystation.streams.events import Event, Positions, RunEnd
 from waystation.timestamps import MICROSECONDS, now_us
 
 __all__ = ["Engine"]
+
+MaybeCreated = TypeVar("MaybeCreated", bound=Created | None)
 
 STOP_WAIT_S = 15
 """How long deleting a running run waits for it to stop; it vanishes later in any case."""
@@ -62,8 +64,28 @@ class Engine:
         await self._capacity.reserve(len(orders))
         offers = [self._offer(order) for order in orders]
         write = self._db.write_few if len(orders) == 1 else self._db.write
+        return await self._stored(offers, lambda: write(_create_all, access, self._graphs, orders, now_us(), offers))
+
+    async def create_drawn(
+        self, access: Access, thread_id: str | None, draw: Callable[[Connection], Order | None]
+    ) -> Created | None:
+        """Store the run that `draw` orders, in one transaction with what `draw` does; None when it orders none. `thread_id` is
+        that of the run, if `draw` is to find the thread locked. Raises what `create` and `draw` raise."""
+        await self._capacity.reserve(1)
+        offer = self._worker.reserve() if self._worker is not None else None
+        [created] = await self._stored(
+            [offer],
+            lambda: self._db.write(_create_drawn, access, self._graphs, thread_id, draw, now_us(), offer),
+        )
+        return created
+
+    async def _stored(
+        self, offers: Sequence[Claim | None], write: Callable[[], Awaitable[list[MaybeCreated]]]
+    ) -> list[MaybeCreated]:
+        """What `write` stores, one for each offer, after what follows from it. That follows as well if the caller is cancelled
+        meanwhile."""
         try:
-            writing = asyncio.ensure_future(write(_create_all, access, self._graphs, orders, now_us(), offers))
+            writing = asyncio.ensure_future(write())
         except BaseException:
             self._not_created(offers)
             raise
@@ -75,44 +97,27 @@ class Engine:
             raise
         return self._written(offers, writing)
 
-    def _written_unseen(self, offers: Sequence[Claim | None], writing: asyncio.Future[list[Created]]) -> None:
+    def _written_unseen(self, offers: Sequence[Claim | None], writing: asyncio.Future[list[MaybeCreated]]) -> None:
         """The caller went away before the runs were stored. They are all the same, or else nobody wants to know."""
         with contextlib.suppress(Exception):
             self._written(offers, writing)
 
-    def _written(self, offers: Sequence[Claim | None], writing: asyncio.Future[list[Created]]) -> list[Created]:
+    def _written(
+        self, offers: Sequence[Claim | None], writing: asyncio.Future[list[MaybeCreated]]
+    ) -> list[MaybeCreated]:
         """What follows from storing runs. Raises what that raised."""
         try:
             created = writing.result()
         except BaseException:
             self._not_created(offers)
             raise
-        self._capacity.settle(len(offers), pending=sum(each.claimed is None for each in created))
+        pending = sum(each is not None and each.claimed is None for each in created)
+        self._capacity.settle(len(offers), pending=pending)
         for each, offer in zip(created, offers, strict=True):
-            self._created(each, offer)
-        return created
-
-    async def create_drawn(
-        self, access: Access, thread_id: str | None, draw: Callable[[Connection], Order | None]
-    ) -> Created | None:
-        """Store the run that `draw` orders, in one transaction with what `draw` does; None when it orders none. `thread_id` is
-        that of the run, if `draw` is to find the thread locked. Raises what `create` and `draw` raise."""
-        return await asyncio.shield(self._create_drawn(access, thread_id, draw))
-
-    async def _create_drawn(
-        self, access: Access, thread_id: str | None, draw: Callable[[Connection], Order | None]
-    ) -> Created | None:
-        await self._capacity.reserve(1)
-        offer = self._worker.reserve() if self._worker is not None else None
-        created = None
-        try:
-            created = await self._db.write(_create_drawn, access, self._graphs, thread_id, draw, now_us(), offer)
-        finally:
-            if created is None:
-                self._not_created([offer])
-        if created is not None:
-            self._capacity.settle(1, pending=int(created.claimed is None))
-            self._created(created, offer)
+            if each is None:
+                self._release(offer)
+            else:
+                self._created(each, offer)
         return created
 
     def _not_created(self, offers: Sequence[Claim | None]) -> None:
@@ -263,11 +268,11 @@ def _create_drawn(
     draw: Callable[[Connection], Order | None],
     now: int,
     offer: Claim | None,
-) -> Created | None:
+) -> list[Created | None]:
     if thread_id is not None:
         queries.lock_thread(conn, thread_id)
     order = draw(conn)
-    return None if order is None else lifecycle.create(conn, access, graphs, order, now, offer)
+    return [None if order is None else lifecycle.create(conn, access, graphs, order, now, offer)]
 
 
 def _cancel_all(

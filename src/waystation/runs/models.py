@@ -20,6 +20,7 @@ __all__ = [
     "RunStatus",
     "RunsCancel",
     "StreamMode",
+    "StreamModes",
 ]
 
 RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
@@ -34,6 +35,9 @@ StreamMode = Literal[
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
+
+StreamModes = Annotated[list[StreamMode] | None, BeforeValidator(_one_or_many)]
+"""One mode may come without its list."""
 
 NodeName = Annotated[str, Field(min_length=1)]
 
@@ -98,7 +102,7 @@ class RunCreate(Body):
     webhook: str | None = Field(None, min_length=1, max_length=65536)
     interrupt_before: Literal["*"] | list[str] | None = None
     interrupt_after: Literal["*"] | list[str] | None = None
-    stream_mode: Annotated[list[StreamMode] | None, BeforeValidator(_one_or_many)] = None
+    stream_mode: StreamModes = None
     stream_subgraphs: bool | None = None
     stream_resumable: bool | None = None
     feedback_keys: list[str] | None = None

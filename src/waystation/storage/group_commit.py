@@ -36,6 +36,15 @@ CAREFUL_GROUPS = 100
 """Groups with a savepoint for each caller after a caller has failed. Otherwise a group does without, which spares every caller two
 statements, and is taken back for a caller that fails: what it had done so far is done again."""
 
+SLOW_S = 0.01
+"""A commit on the caller's own thread that takes longer is one too many: a caller may be an event loop."""
+
+AVOID_S = 2
+"""How long callers leave everything to the writer's thread after that."""
+
+LOOK_EVERY = 16
+"""Commits by callers after which the writer's thread gets its chance to do what comes `afterwards`."""
+
 
 @dataclass(slots=True)
 class Call:
@@ -48,16 +57,6 @@ class Call:
     """It may be run again after it has been committed."""
     result: Any = None
     error: BaseException | None = None
-
-
-SLOW_S = 0.01
-"""A commit on the caller's own thread that takes longer is one too many: a caller may be an event loop."""
-
-AVOID_S = 2
-"""How long callers leave everything to the writer's thread after that."""
-
-LOOK_EVERY = 16
-"""Commits by callers after which the writer's thread gets its chance to do what comes `afterwards`."""
 
 
 class GroupCommit:

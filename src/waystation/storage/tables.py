@@ -21,6 +21,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TextClause,
     event,
     text,
 )
@@ -58,6 +59,12 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def _partial_index(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:
+    """An index on the rows for which the condition `where` holds."""
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
 
 assistants = Table(
     "assistants",
@@ -110,12 +117,7 @@ threads = Table(
     Column("workspace", Text, nullable=False, server_default="default"),
     Index("ix_threads_status_created_at", "status", "created_at"),
     Index("ix_threads_workspace_created_at", "workspace", "created_at"),
-    Index(
-        "ix_threads_expires_at",
-        "expires_at",
-        sqlite_where=text("expires_at IS NOT NULL"),
-        postgresql_where=text("expires_at IS NOT NULL"),
-    ),
+    _partial_index("ix_threads_expires_at", "expires_at", where=text("expires_at IS NOT NULL")),
 )
 
 for _when, _dialect, _statement in (
@@ -155,9 +157,9 @@ runs = Table(
     Column("handed_back", Integer, nullable=False, server_default="0"),
     Column("workspace", Text, nullable=False, server_default="default"),
     Index("ix_runs_thread_id_created_at", "thread_id", "created_at"),
-    Index("ix_runs_queue", "status", "created_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
-    Index("ix_runs_unsettled", "thread_id", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
-    Index("uq_runs_held", "thread_id", unique=True, sqlite_where=HELD, postgresql_where=HELD),
+    _partial_index("ix_runs_queue", "status", "created_at", where=UNSETTLED),
+    _partial_index("ix_runs_unsettled", "thread_id", where=UNSETTLED),
+    _partial_index("uq_runs_held", "thread_id", unique=True, where=HELD),
 )
 """At most one run of a thread is held: should two workers ever disagree, the database refuses the second."""
 
@@ -204,7 +206,7 @@ crons = Table(
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("updated_at", BigInteger, nullable=False),
     Column("workspace", Text, nullable=False, server_default="default"),
-    Index("ix_crons_next_run_date", "next_run_date", sqlite_where=TO_FIRE, postgresql_where=TO_FIRE),
+    _partial_index("ix_crons_next_run_date", "next_run_date", where=TO_FIRE),
 )
 """`owner` is the user whose cron it is (`waystation.auth.owner`); no client sees it."""
 
@@ -222,18 +224,8 @@ webhook_deliveries = Table(
     Column("log", Json, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
-    Index(
-        "ix_webhook_deliveries_due_at",
-        "due_at",
-        sqlite_where=text("due_at IS NOT NULL"),
-        postgresql_where=text("due_at IS NOT NULL"),
-    ),
-    Index(
-        "ix_webhook_deliveries_finished_at",
-        "finished_at",
-        sqlite_where=text("finished_at IS NOT NULL"),
-        postgresql_where=text("finished_at IS NOT NULL"),
-    ),
+    _partial_index("ix_webhook_deliveries_due_at", "due_at", where=text("due_at IS NOT NULL")),
+    _partial_index("ix_webhook_deliveries_finished_at", "finished_at", where=text("finished_at IS NOT NULL")),
 )
 """Outlives its run and thread, which may be gone when the webhook is due. ``due_at`` is NULL once it is finished, and so is
 ``body``."""
@@ -250,7 +242,7 @@ store_items = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("ttl_minutes", Float),
     Column("expires_at", BigInteger),
-    Index("ix_store_items_expires_at", "expires_at", sqlite_where=EXPIRES, postgresql_where=EXPIRES),
+    _partial_index("ix_store_items_expires_at", "expires_at", where=EXPIRES),
 )
 
 api_keys = Table(
@@ -285,12 +277,7 @@ checkpoint_runs = Table(
     Column("run_key", BigInteger, primary_key=True, autoincrement=False),
     Column("run_id", LargeBinary),
     Column("metadata", LargeBinary, nullable=False),
-    Index(
-        "ix_checkpoint_runs_run_id",
-        "run_id",
-        sqlite_where=text("run_id IS NOT NULL"),
-        postgresql_where=text("run_id IS NOT NULL"),
-    ),
+    _partial_index("ix_checkpoint_runs_run_id", "run_id", where=text("run_id IS NOT NULL")),
     sqlite_with_rowid=False,
 )
 

@@ -14,7 +14,7 @@ from waystation import __version__
 from waystation.config import WebhookConfig
 from waystation.encoding import decode, encode
 from waystation.outgoing import UrlRefused
-from waystation.timestamps import iso, now_us
+from waystation.timestamps import MICROSECONDS, iso, now_us
 from waystation.webhooks.outbox import Delivery
 from waystation.webhooks.policy import is_local
 from waystation.webhooks.signature import SIGNATURE_HEADER, signature
@@ -83,7 +83,7 @@ class Sender:
             "Waystation-Delivery": delivery.delivery_id,
         }
         if self._settings.secrets:
-            own[SIGNATURE_HEADER] = signature(self._settings.secrets, now // 1_000_000, body)
+            own[SIGNATURE_HEADER] = signature(self._settings.secrets, now // MICROSECONDS, body)
         headers = {**own, **self._settings.headers}
         client, url = self._client, httpx.URL(delivery.url)
         if is_local(delivery.url):
