@@ -50,14 +50,15 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
     db, lock = open_database(config)
     saver, store, positions = Saver(db), Store(db, config.store.get("ttl")), Positions()
     graphs.attach(store, saver)
+    metrics = Metrics()
     capacity = Capacity(db, config.max_pending_runs)
     worker = None
     if role != "api":
-        worker = Worker(config, db, graphs, store, saver, bus, positions)
+        worker = Worker(config, db, graphs, store, saver, bus, positions, metrics)
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=min(SAFETY_NET_S, config.lease_s / RENEWALS))
     engine = Engine(db, bus, positions, graphs, worker, capacity)
     webhooks = WebhookPolicy.of(config)
-    deliverer = _deliverer(config, db, webhooks, role, local_app)
+    deliverer = _deliverer(config, db, webhooks, role, local_app, metrics)
     if deliverer is not None:
         engine.on_notice = deliverer.wake
         if worker is not None:
@@ -81,23 +82,24 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
             None if custom is None else custom.handlers,
             config.cron_interval_s,
             default_ttl(config),
+            metrics.crons,
             send_webhooks=webhooks.sent,
         ),
         webhooks=webhooks,
         deliverer=deliverer,
-        metrics=Metrics(),
+        metrics=metrics,
         lock=lock,
         authentication=None if role == "worker" else ApiKeys(db) if config.api_keys else custom,
     )
 
 
 def _deliverer(
-    config: Config, db: Database, webhooks: WebhookPolicy, role: Role, local_app: ASGIApp | None
+    config: Config, db: Database, webhooks: WebhookPolicy, role: Role, local_app: ASGIApp | None, metrics: Metrics
 ) -> Deliverer | None:
     local = local_app if webhooks.local and role != "worker" else None
     if not webhooks.sent or (role == "api" and local is None):
         return None
-    return Deliverer(db, config.webhooks, webhooks.urls, local_app=local)
+    return Deliverer(db, config.webhooks, webhooks.urls, metrics.webhooks, local_app=local)
 
 
 def _bus(config: Config) -> Bus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,6 +66,17 @@ async def _active(url: str) -> None:
             return bool((await client.get("/metrics?format=json")).json()["workers"]["active"])
 
         await eventually(look, "the other worker taking the run")
+
+
+async def test_how_long_messages_take_from_process_to_process(launch: Launch) -> None:
+    api, worker = launch("serve", "--api-only", "--port", "0"), launch("worker", "--port", "0")
+    worker_url = url_of_worker(worker)
+    async with httpx.AsyncClient(base_url=api.url, timeout=60, verify=False) as client:
+        driver = Driver(client)
+        await driver.wait(await driver.thread(), "echo", {"x": "a"})
+        for text in ((await client.get("/metrics")).text, (await client.get(f"{worker_url}/metrics")).text):
+            (lag,) = re.findall(r"^waystation_bus_lag (\S+)$", text, re.MULTILINE)
+            assert 0 <= float(lag) < 10
 
 
 async def test_an_api_process_waits_for_the_runs_that_its_clients_wait_for(launch: Launch, gate: Gate) -> None:

@@ -17,22 +17,27 @@ from starlette.routing import Route
 
 from waystation.http.application import application
 from waystation.http.router import Router
-from waystation.observability.figures import CapacityFigures, QueueFigures, WorkerFigures
+from waystation.observability.declared import METRICS
+from waystation.observability.figures import BusFigures, CapacityFigures, QueueFigures, WorkerFigures
 from waystation.observability.http_metrics import HttpMetrics
-from waystation.observability.metrics import METRICS, Figures, Metrics
+from waystation.observability.metrics import Figures, Metrics
 
 FIGURES = Figures(
     QueueFigures(1, 1, 1.0, 1.0, 1, 1.0, 1.0),
     WorkerFigures(1, 1, 0),
     {"write_queue": 1, "writes": 5, "commits": 2, "readers": 9, "reading": 1, "something else": 3},
     CapacityFigures(limit=10, refused=2),
-    bus_connected=True,
+    BusFigures(connected=True, lag_s=0.001),
 )
 
 
 def test_what_is_exposed_is_what_is_declared() -> None:
     metrics = Metrics()
     metrics.count_request("GET", "/ok", 200, 0.001)
+    metrics.count_run("success", 0.5)
+    metrics.wait_s.observe(0.1)
+    metrics.crons.add("fired")
+    metrics.webhooks.add("delivered")
     exposed = {}
     for family in text_string_to_metric_families(metrics.as_text(FIGURES).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name

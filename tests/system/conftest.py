@@ -44,6 +44,7 @@ class Bus:
     """What the metrics ask of a bus."""
 
     connected = True
+    lag_s = None
 
 
 @dataclass

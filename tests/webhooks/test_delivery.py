@@ -20,6 +20,7 @@ from tests.webhooks.conftest import QUICK, calling, calls_of, deliveries_of
 from tests.webhooks.receiver import receiving
 from waystation.config import HttpConfig
 from waystation.databases import open_database
+from waystation.observability.tallies import Tally
 from waystation.webhooks import outbox
 from waystation.webhooks.deliverer import Deliverer
 from waystation.webhooks.policy import WebhookPolicy
@@ -209,7 +210,7 @@ async def test_delivery_of_a_process_that_died_is_taken_over(tmp_path: Path) -> 
             await calls_of(receiver)
             # What a kill leaves behind: the claim of a process that is no more, whose lease ends some time.
             await server.db.write(_make_due)
-            other = Deliverer(server.db, QUICK, WebhookPolicy.of(server.config).urls)
+            other = Deliverer(server.db, QUICK, WebhookPolicy.of(server.config).urls, Tally())
             other.start()
             await calls_of(receiver, 2)
             receiver.hold.set()
@@ -222,7 +223,7 @@ async def test_delivery_of_a_process_that_died_is_taken_over(tmp_path: Path) -> 
 
 async def test_two_deliverers_send_each_notice_once(sdk: LangGraphClient) -> None:
     server = sdk.http.client._transport.app.state.server  # type: ignore[attr-defined]
-    other = Deliverer(server.db, QUICK, WebhookPolicy.of(server.config).urls)
+    other = Deliverer(server.db, QUICK, WebhookPolicy.of(server.config).urls, Tally())
     other.start()
     with receiving() as receiver:
         runs = [await told(sdk, receiver.url) for _ in range(20)]

@@ -22,6 +22,7 @@ from waystation.auth.owner import restored
 from waystation.crons import queries
 from waystation.crons.content import next_run_date, order_of
 from waystation.errors import Unavailable, WaystationError
+from waystation.observability.tallies import Tally
 from waystation.runs.engine import Engine
 from waystation.runs.order import Order
 from waystation.runs.permission import runs_allowed
@@ -61,17 +62,19 @@ class Scheduler:
         handlers: Handlers | None,
         interval_s: float,
         default_ttl: Ttl | None,
+        tally: Tally,
         *,
         send_webhooks: bool = True,
     ) -> None:
         """`handlers` are asked about each run, as if the cron's owner created it; `default_ttl` is for the threads that runs
-        make; without `send_webhooks` runs have none."""
+        make; `tally` counts what became of slots; without `send_webhooks` runs have none."""
         self._db = db
         self._engine = engine
         self._graphs = graphs
         self._handlers = handlers
         self._interval_s = interval_s
         self._default_ttl = default_ttl
+        self._tally = tally
         self._send_webhooks = send_webhooks
         self._loop = WakefulLoop("scheduler", self._look, interval_s)
 
@@ -111,7 +114,10 @@ class Scheduler:
         """Fire one cron; False when another scheduler is about to. One that fails has lost its slot: the others go on."""
         try:
             row = await self._db.lookup(queries.find_due, due.cron_id, due.next_run_date)
-            return row is not None and await self._fire_as_owner(row)
+            fired = row is not None and await self._fire_as_owner(row)
+            if fired:
+                self._tally.add("fired")
+            return fired
         except Unavailable:  # Overloaded is one
             raise
         except WaystationError as error:
@@ -120,6 +126,7 @@ class Scheduler:
             log.warning("a cron's owner may not create its run", cron_id=due.cron_id, error=error.detail)
         except Exception:  # of one cron, and not a reason to keep the others waiting
             log.exception("a cron could not fire", cron_id=due.cron_id)
+        self._tally.add("failed")
         await self._db.write(_pass_over, due)
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CapacityFigures", "QueueFigures", "WorkerFigures"]
+__all__ = ["BusFigures", "CapacityFigures", "QueueFigures", "WorkerFigures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +36,12 @@ class CapacityFigures:
 
     limit: int
     refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusFigures:
+    """Whether Redis is reached, and how many seconds the newest message of another process took through it; None before there
+    was one. Correct to a few milliseconds."""
+
+    connected: bool
+    lag_s: float | None = None

@@ -1,4 +1,4 @@
-"""The middleware that counts HTTP requests and their time by route."""
+"""The middleware that counts HTTP requests and their time by route, and the event streams that are open."""
 
 from __future__ import annotations
 
@@ -32,16 +32,21 @@ class HttpMetrics:
         started = perf_counter()
         above: str = scope.get("root_path", "")
         status = 500  # what the server answers if the application raises before it has answered
+        streams = False
 
         async def observed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if streams := _is_event_stream(message):
+                    self._metrics.streams.add(1)
             await send(message)
 
         try:
             await self._app(scope, receive, observed)
         finally:
+            if streams:
+                self._metrics.streams.add(-1)
             method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
             self._metrics.count_request(method, _template(scope, above), status, perf_counter() - started)
 
@@ -54,3 +59,10 @@ def _template(scope: Scope, above: str) -> str:
         return NO_ROUTE
     below: str = scope.get("root_path", "")
     return below[len(above) :] + str(path)
+
+
+def _is_event_stream(message: Message) -> bool:
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in message.get("headers", ())
+    )

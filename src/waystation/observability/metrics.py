@@ -1,114 +1,41 @@
-"""Every Prometheus metric of the server, with name, help and unit, and how they are written out (spec 16).
+"""The figures of one server, and how they are written out (spec 16).
 
-Names that begin with ``lg_api_`` are those of the official server, so that its dashboards work. Figures that some part
-keeps anyway (queue, workers, database) are read when somebody asks; only HTTP requests are counted here.
+Figures that some part keeps anyway (queue, workers, database) are read when somebody asks; what happens is counted here.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from waystation.observability.figures import CapacityFigures, QueueFigures, WorkerFigures
+from waystation.observability import declared
+from waystation.observability.declared import Declared
+from waystation.observability.figures import BusFigures, CapacityFigures, QueueFigures, WorkerFigures
+from waystation.observability.tallies import Gauge, Tally, Timings
 
-__all__ = ["CONTENT_TYPE", "METRICS", "Declared", "Figures", "Metrics"]
+__all__ = ["CONTENT_TYPE", "Figures", "Metrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """Of the Prometheus text."""
 
-BUCKETS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000)
+REQUEST_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000)
 """Upper bounds: from a cached answer to a client that waits for a long run."""
 
+RUN_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400)
+"""From an echo to an agent that works for hours."""
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A metric that exists."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    unit: str
-    labels: tuple[str, ...] = ()
-
-    def family(self) -> Any:
-        """A Prometheus family to add samples to."""
-        kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
-        return kinds[self.kind](self.name, f"{self.help} [{self.unit}]", labels=self.labels)
-
-
-HTTP_REQUESTS = Declared(
-    "lg_api_http_requests_total", "counter", "HTTP requests answered.", "requests", ("method", "path", "status")
-)
-HTTP_LATENCY = Declared(
-    "lg_api_http_requests_latency",
-    "histogram",
-    "Time from receiving an HTTP request to the end of its answer; for a stream, as long as it is open.",
-    "milliseconds",
-    ("method", "path"),
-)
-WORKERS_MAX = Declared("lg_api_workers_max", "gauge", "Runs this process can carry out at once.", "runs")
-WORKERS_ACTIVE = Declared("lg_api_workers_active", "gauge", "Runs this process is carrying out.", "runs")
-WORKERS_AVAILABLE = Declared("lg_api_workers_available", "gauge", "Runs this process could start at once.", "runs")
-PENDING = Declared("lg_api_num_pending_runs", "gauge", "Pending runs.", "runs")
-RUNNING = Declared("lg_api_num_running_runs", "gauge", "Running runs.", "runs")
-WAIT_MAX = Declared("lg_api_pending_runs_wait_time_max", "gauge", "Longest time a pending run has waited.", "seconds")
-WAIT_MED = Declared("lg_api_pending_runs_wait_time_med", "gauge", "Median time pending runs have waited.", "seconds")
-UNBLOCKED = Declared(
-    "lg_api_num_pending_unblocked_runs", "gauge", "Pending runs that lack nothing but a free worker.", "runs"
-)
-UNBLOCKED_WAIT_MAX = Declared(
-    "lg_api_pending_unblocked_runs_wait_time_max",
-    "gauge",
-    "Longest time a pending run has waited, leaving out runs that wait for another run of their thread.",
-    "seconds",
-)
-UNBLOCKED_WAIT_MED = Declared(
-    "lg_api_pending_unblocked_runs_wait_time_med", "gauge", "Median of the same waiting times.", "seconds"
-)
-PENDING_LIMIT = Declared(
-    "waystation_pending_runs_limit", "gauge", "Runs that may be pending; 0 for any number.", "runs"
-)
-REFUSED = Declared(
-    "waystation_refused_runs_total", "counter", "Runs not created because too many were pending.", "runs"
-)
-BUS_CONNECTED = Declared("waystation_bus_connected", "gauge", "Whether Redis answers; only if there is one.", "boolean")
-WRITE_QUEUE = Declared("waystation_database_write_queue", "gauge", "Writes that wait for the writer.", "writes")
-WRITES = Declared("waystation_database_writes_total", "counter", "Writes carried out.", "writes")
-COMMITS = Declared("waystation_database_commits_total", "counter", "Transactions that carried writes out.", "commits")
-READERS = Declared("waystation_database_readers", "gauge", "Connections that may read at the same time.", "connections")
-READING = Declared("waystation_database_reading", "gauge", "Connections that are reading.", "connections")
-
-METRICS = (
-    HTTP_REQUESTS,
-    HTTP_LATENCY,
-    WORKERS_MAX,
-    WORKERS_ACTIVE,
-    WORKERS_AVAILABLE,
-    PENDING,
-    RUNNING,
-    WAIT_MAX,
-    WAIT_MED,
-    UNBLOCKED,
-    UNBLOCKED_WAIT_MAX,
-    UNBLOCKED_WAIT_MED,
-    PENDING_LIMIT,
-    REFUSED,
-    BUS_CONNECTED,
-    WRITE_QUEUE,
-    WRITES,
-    COMMITS,
-    READERS,
-    READING,
-)
-"""The registry. Besides these the text has ``process_*`` from the Prometheus client."""
-
-_DATABASE = {"write_queue": WRITE_QUEUE, "writes": WRITES, "commits": COMMITS, "readers": READERS, "reading": READING}
+_DATABASE = {
+    "write_queue": declared.WRITE_QUEUE,
+    "writes": declared.WRITES,
+    "commits": declared.COMMITS,
+    "readers": declared.READERS,
+    "reading": declared.READING,
+}
 """By the names of `Database.statistics`."""
 
 
@@ -120,31 +47,43 @@ class Figures:
     workers: WorkerFigures | None = None
     database: Mapping[str, Any] = field(default_factory=dict)
     capacity: CapacityFigures | None = None
-    bus_connected: bool | None = None
+    bus: BusFigures | None = None
     """None for a bus within one process, which needs no connection."""
 
 
 class Metrics:
-    """The counters of one server. Requests are counted on its event loop, which needs no lock."""
+    """What one server counts. All of it may be counted from any thread."""
 
     def __init__(self) -> None:
-        self._requests: dict[tuple[str, str, int], int] = {}
-        self._latency: dict[tuple[str, str], _Latency] = {}
+        self.requests = Tally()
+        """By method, the template of the route, and status."""
+        self.latency_ms = Timings(REQUEST_MS)
+        """By method and the template of the route."""
+        self.streams = Gauge()
+        self.runs = Tally()
+        """By status."""
+        self.run_s = Timings(RUN_S)
+        """By status."""
+        self.wait_s = Timings(RUN_S)
+        self.crons = Tally()
+        """By outcome, as are `webhooks`."""
+        self.webhooks = Tally()
 
     def count_request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count an answered request; `path` is the template of its route."""
-        key = (method, path, status)
-        self._requests[key] = self._requests.get(key, 0) + 1
-        latency = self._latency.get(key[:2])
-        if latency is None:
-            latency = self._latency[key[:2]] = _Latency()
-        latency.observe(seconds * 1000)
+        self.requests.add(method, path, str(status))
+        self.latency_ms.observe(seconds * 1000, method, path)
+
+    def count_run(self, status: str, seconds: float) -> None:
+        """Count a run that has ended, `seconds` after its last attempt began."""
+        self.runs.add(status)
+        self.run_s.observe(seconds, status)
 
     def as_text(self, figures: Figures) -> bytes:
         """All metrics in the Prometheus text format."""
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        registry.register(_Families([*self._http(), *_families(figures)]))
+        registry.register(_Families([*self._counted(), *_families(figures)]))
         return generate_latest(registry)
 
     def as_json(self, figures: Figures) -> dict[str, Any]:
@@ -153,52 +92,41 @@ class Metrics:
             **({} if figures.queue is None else {"queue": _queue_json(figures.queue)}),
             "api": {
                 "http_requests_total": [
-                    {"method": method, "path": path, "status": status, "count": count}
-                    for (method, path, status), count in self._requests.items()
+                    {"method": method, "path": path, "status": int(status), "count": count}
+                    for (method, path, status), count in self.requests
                 ],
                 "http_requests_latency": [
                     {"method": method, "path": path, "count": latency.count, "sum_ms": latency.total}
-                    for (method, path), latency in self._latency.items()
+                    for (method, path), latency in self.latency_ms
                 ],
             },
             **({} if figures.workers is None else {"workers": _workers_json(figures.workers)}),
-            **({} if figures.bus_connected is None else {"redis": {"connected": figures.bus_connected}}),
+            **({} if figures.bus is None else {"redis": {"connected": figures.bus.connected}}),
         }
 
-    def _http(self) -> Iterator[Metric]:
-        requests = HTTP_REQUESTS.family()
-        for (method, path, status), count in self._requests.items():
-            requests.add_metric([method, path, str(status)], count)
-        yield requests
-        latencies = HTTP_LATENCY.family()
-        for labels, latency in self._latency.items():
-            latencies.add_metric(list(labels), latency.cumulative(), latency.total)
-        yield latencies
-
-
-class _Latency:
-    """A histogram of milliseconds."""
-
-    __slots__ = ("buckets", "count", "total")
-
-    def __init__(self) -> None:
-        self.buckets = [0] * (len(BUCKETS_MS) + 1)
-        self.count = 0
-        self.total = 0.0
-
-    def observe(self, ms: float) -> None:
-        self.buckets[bisect_left(BUCKETS_MS, ms)] += 1
-        self.count += 1
-        self.total += ms
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        bounds = [*map(str, BUCKETS_MS), "+Inf"]
-        sums = 0
-        found = []
-        for bound, count in zip(bounds, self.buckets, strict=True):
-            sums += count
-            found.append((bound, float(sums)))
-        return found
+    def _counted(self) -> Iterator[Metric]:
+        tallies = {
+            declared.HTTP_REQUESTS: self.requests,
+            declared.RUNS: self.runs,
+            declared.CRONS: self.crons,
+            declared.WEBHOOKS: self.webhooks,
+        }
+        for metric, tally in tallies.items():
+            family = metric.family()
+            for labels, count in tally:
+                family.add_metric(labels, count)
+            yield family
+        timings = {
+            declared.HTTP_LATENCY: self.latency_ms,
+            declared.RUN_TIME: self.run_s,
+            declared.RUN_WAIT: self.wait_s,
+        }
+        for metric, timing in timings.items():
+            family = metric.family()
+            for labels, histogram in timing:
+                family.add_metric(labels, histogram.cumulative(), histogram.total)
+            yield family
+        yield _single(declared.STREAMS, self.streams.value)
 
 
 class _Families(Collector):
@@ -215,25 +143,36 @@ def _families(figures: Figures) -> Iterator[Metric]:
     values: dict[Declared, float] = {}
     if (queue := figures.queue) is not None:
         values |= {
-            PENDING: queue.pending,
-            RUNNING: queue.running,
-            WAIT_MAX: queue.wait_max_s or 0,
-            WAIT_MED: queue.wait_med_s or 0,
-            UNBLOCKED: queue.unblocked_pending,
-            UNBLOCKED_WAIT_MAX: queue.unblocked_wait_max_s or 0,
-            UNBLOCKED_WAIT_MED: queue.unblocked_wait_med_s or 0,
+            declared.PENDING: queue.pending,
+            declared.RUNNING: queue.running,
+            declared.WAIT_MAX: queue.wait_max_s or 0,
+            declared.WAIT_MED: queue.wait_med_s or 0,
+            declared.UNBLOCKED: queue.unblocked_pending,
+            declared.UNBLOCKED_WAIT_MAX: queue.unblocked_wait_max_s or 0,
+            declared.UNBLOCKED_WAIT_MED: queue.unblocked_wait_med_s or 0,
         }
     if (workers := figures.workers) is not None:
-        values |= {WORKERS_MAX: workers.max, WORKERS_ACTIVE: workers.active, WORKERS_AVAILABLE: workers.available}
+        values |= {
+            declared.WORKERS_MAX: workers.max,
+            declared.WORKERS_ACTIVE: workers.active,
+            declared.WORKERS_AVAILABLE: workers.available,
+        }
     if (capacity := figures.capacity) is not None:
-        values |= {PENDING_LIMIT: capacity.limit, REFUSED: capacity.refused}
-    if figures.bus_connected is not None:
-        values[BUS_CONNECTED] = figures.bus_connected
+        values |= {declared.PENDING_LIMIT: capacity.limit, declared.REFUSED: capacity.refused}
+    if (bus := figures.bus) is not None:
+        values[declared.BUS_CONNECTED] = bus.connected
+        if bus.lag_s is not None:
+            values[declared.BUS_LAG] = bus.lag_s
     values |= {_DATABASE[name]: value for name, value in figures.database.items() if name in _DATABASE}
-    for declared, value in values.items():
-        family = declared.family()
-        family.add_metric([], value)
-        yield family
+    for metric, value in values.items():
+        yield _single(metric, value)
+
+
+def _single(metric: Declared, value: float) -> Metric:
+    family = metric.family()
+    family.add_metric([], value)
+    found: Metric = family
+    return found
 
 
 def _queue_json(queue: QueueFigures) -> dict[str, Any]:

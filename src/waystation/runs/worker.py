@@ -25,6 +25,7 @@ from waystation.config import Config
 from waystation.errors import Unavailable
 from waystation.graphs import Graphs
 from waystation.observability.figures import WorkerFigures
+from waystation.observability.metrics import Metrics
 from waystation.runs import lifecycle, queries
 from waystation.runs.alarm import Alarm, while_open
 from waystation.runs.execution import Ending, Execution
@@ -108,6 +109,7 @@ class Worker:
         saver: Saver,
         bus: Bus,
         positions: Positions,
+        metrics: Metrics,
     ) -> None:
         self.worker_id = str(uuid4())
         self.jobs = config.jobs_per_worker
@@ -122,6 +124,7 @@ class Worker:
         self._saver = saver
         self._bus = bus
         self._positions = positions
+        self._metrics = metrics
         self._loops = RunnerLoops(threads=max(MIN_NODE_THREADS, config.jobs_per_worker))
         self._leases = Leases()
         self._running: dict[str, _Running] = {}
@@ -202,6 +205,8 @@ class Worker:
             stop = self._stops.pop(run.run_id, None)
         if stop is not None:
             running.stop_asked_at = stop
+        if run.attempt == 1 and not timed_out:
+            self._metrics.wait_s.observe(max(0, now_us() - run.created_at) / MICROSECONDS)
         self._launch(running)
 
     async def fill(self) -> None:
@@ -340,6 +345,7 @@ class Worker:
         )
         settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
+        self._metrics.count_run(settled.status, time.monotonic() - running.began_at)
         if run.kwargs.get("webhook"):
             self.on_notice()
         if settled.more:

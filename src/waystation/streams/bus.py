@@ -43,6 +43,11 @@ class Bus(Protocol):
         ...
 
     @property
+    def lag_s(self) -> float | None:
+        """Seconds that the newest message of another process was on its way; None where there has been none."""
+        ...
+
+    @property
     def subscribers(self) -> int:
         """How many subscriptions are open."""
         ...
@@ -120,6 +125,7 @@ class MemoryBus:
 
     address: str | None = None
     connected = True
+    lag_s = None
 
     def __init__(self, backlog_bytes: int = BACKLOG_BYTES) -> None:
         self.backlog_bytes = backlog_bytes

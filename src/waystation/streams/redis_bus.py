@@ -140,6 +140,10 @@ class RedisBus:
         return self._link.up
 
     @property
+    def lag_s(self) -> float | None:
+        return self._link.lag_s
+
+    @property
     def subscribers(self) -> int:
         return self._local.subscribers
 

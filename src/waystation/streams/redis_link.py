@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ import structlog
 from waystation.errors import ConfigError
 from waystation.streams.outbox import Letter, Outbox
 from waystation.streams.parcels import FORMAT
+from waystation.timestamps import MICROSECONDS
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -114,6 +116,10 @@ class RedisLink:
         self._complained = False
         self._all_back_at = 0.0
         self.up = False
+        self.lag_s: float | None = None
+        """How long the newest message was in Redis; None before there was one."""
+        self._ahead_s = 0.0
+        """By how much the clock of Redis is ahead of this one."""
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -191,6 +197,9 @@ class RedisLink:
         (top,) = await self._tops(writer, [self._control])
         if self._control_at is None or _id(top) < _id(self._control_at):
             self._control_at = top if self._control_at is None else START
+        asked_at = time.time()
+        ((seconds, microseconds),) = await self._exchange(writer, [("TIME",)])
+        self._ahead_s = int(seconds) + int(microseconds) / MICROSECONDS - (asked_at + time.time()) / 2
         hello = self._letter(Letter(None, self._receiver.greeting()))
         await self._exchange(writer, [hello, ("EXPIRE", self._control, CONTROL_LIFE_S)])
 
@@ -210,6 +219,7 @@ class RedisLink:
                     else:
                         self._inbox_at = entry_id
                         if fields[1]:
+                            self.lag_s = max(0.0, time.time() + self._ahead_s - _id(entry_id)[0] / 1000)
                             self._receiver.parcel(fields[1])
 
     async def _write(self, writer: AbstractConnection) -> None:

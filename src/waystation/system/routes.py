@@ -17,7 +17,7 @@ from waystation.errors import UnprocessableInput
 from waystation.http.openapi import operation
 from waystation.http.responses import json_response
 from waystation.http.router import Router
-from waystation.observability.figures import WorkerFigures
+from waystation.observability.figures import BusFigures, WorkerFigures
 from waystation.observability.metrics import CONTENT_TYPE, Figures
 from waystation.system.health import PROBE_TIMEOUT_S, check_readiness
 from waystation.system.info import describe_server
@@ -126,7 +126,7 @@ async def _figures(server: Any) -> Figures:
         NO_WORKER if worker is None else worker.figures(),
         server.db.statistics(),
         server.capacity.figures(),
-        _bus_connected(server),
+        BusFigures(server.bus.connected, server.bus.lag_s) if server.config.redis_uri else None,
     )
 
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from waystation.config import WebhookConfig
 from waystation.errors import Unavailable
+from waystation.observability.tallies import Tally
 from waystation.outgoing import CheckedTransport, Resolve, UrlPolicy, resolve
 from waystation.storage.database import Database
 from waystation.timestamps import MICROSECONDS, iso, now_us
@@ -51,14 +52,16 @@ class Deliverer:
         db: Database,
         settings: WebhookConfig,
         urls: UrlPolicy,
+        attempts: Tally,
         *,
         local_app: ASGIApp | None = None,
         resolve: Resolve = resolve,
     ) -> None:
-        """`local_app` takes the webhooks to paths of this server; without it they are left to others."""
+        """`attempts` counts them by outcome. `local_app` takes the webhooks to paths of this server; without it they are left to others."""
         self._db = db
         self._settings = settings
         self._urls = urls
+        self._attempts = attempts
         self._local_app = local_app
         self._resolve = resolve
         self._loop = WakefulLoop("webhooks", self._deliver_due, SAFETY_NET_S)
@@ -134,12 +137,15 @@ class Deliverer:
             "error": result.error,
         }
         if result.kind == "delivered":
+            self._attempts.add("delivered")
             await self._db.write(outbox.finish, delivery, "delivered", entry, now)
         elif result.kind == "temporary" and delivery.attempt < self._settings.attempts:
             pause_s = self._pause_s(delivery.attempt, result.retry_after_s)
+            self._attempts.add("retried")
             log.info("a webhook failed and is tried again", **told, pause_s=round(pause_s, 2))
             await self._db.write(outbox.retry, delivery, entry, now + int(pause_s * MICROSECONDS))
         else:
+            self._attempts.add("failed")
             log.warning("a webhook is given up", **told)
             await self._db.write(outbox.finish, delivery, "failed", entry, now)
 
