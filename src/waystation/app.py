@@ -24,6 +24,7 @@ from waystation.graphs import Graphs
 from waystation.http.application import application
 from waystation.http.router import Router
 from waystation.observability.http_metrics import HttpMetrics
+from waystation.observability.http_spans import HttpSpans
 from waystation.observability.logs import configure_logs
 from waystation.roles import Role
 from waystation.runs.routes import router as run_routes
@@ -74,13 +75,14 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
     if role == "worker":
         routers = _about_the_process(config.http, "/", "/info", "/metrics")
         return application(routers, server, middleware=[metrics], lifespan=lifespan)
+    spans = [] if server.tracing is None else [Middleware(HttpSpans, tracing=server.tracing)]
     cors = DEFAULT_CORS if config.http.cors is None else config.http.cors
     app = application(
         _routers(config),
         server,
         prefix=config.http.mount_prefix,
         at_root=_about_the_process(config.http, "/", "/metrics") if config.http.mount_prefix else (),
-        middleware=[metrics, Middleware(CORSMiddleware, **cors)],
+        middleware=[*spans, metrics, Middleware(CORSMiddleware, **cors)],
         lifespan=lifespan,
         authentication=server.authentication,
         max_body_bytes=config.max_body_bytes,

@@ -12,6 +12,7 @@ from waystation.databases import open_database
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
 from waystation.observability.metrics import Metrics
+from waystation.observability.tracing import tracing_of
 from waystation.roles import Role, require_shared
 from waystation.runs.capacity import Capacity
 from waystation.runs.engine import Engine
@@ -50,13 +51,13 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
     db, lock = open_database(config)
     saver, store, positions = Saver(db), Store(db, config.store.get("ttl")), Positions()
     graphs.attach(store, saver)
-    metrics = Metrics()
+    metrics, tracing = Metrics(), tracing_of(config)
     capacity = Capacity(db, config.max_pending_runs)
     worker = None
     if role != "api":
-        worker = Worker(config, db, graphs, store, saver, bus, positions, metrics)
+        worker = Worker(config, db, graphs, store, saver, bus, positions, metrics, tracing)
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=min(SAFETY_NET_S, config.lease_s / RENEWALS))
-    engine = Engine(db, bus, positions, graphs, worker, capacity)
+    engine = Engine(db, bus, positions, graphs, worker, capacity, tracing)
     webhooks = WebhookPolicy.of(config)
     deliverer = _deliverer(config, db, webhooks, role, local_app, metrics)
     if deliverer is not None:
@@ -88,6 +89,7 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
         webhooks=webhooks,
         deliverer=deliverer,
         metrics=metrics,
+        tracing=tracing,
         lock=lock,
         authentication=None if role == "worker" else ApiKeys(db) if config.api_keys else custom,
     )

@@ -15,6 +15,7 @@ from waystation.crons.scheduler import Scheduler
 from waystation.graphs import Graphs
 from waystation.http.unknown_fields import UnknownFields
 from waystation.observability.metrics import Metrics
+from waystation.observability.tracing import Tracing
 from waystation.roles import Role
 from waystation.runs.capacity import Capacity
 from waystation.runs.engine import Engine
@@ -62,6 +63,8 @@ class Server:
     deliverer: Deliverer | None
     """None in a process that executes no runs, unless webhooks may be paths of this server, which only such a process has."""
     metrics: Metrics
+    tracing: Tracing | None
+    """None where no traces are made."""
     lock: IO[str] | None
     """Of the data directory; None with PostgreSQL, which processes share."""
     authentication: Authentication | None = None
@@ -117,6 +120,8 @@ class Server:
         for sweeper in self._sweepers:
             sweeper.cancel()
         await self.bus.stop()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         await self.db.close()
         if self.lock is not None:
             self.lock.close()

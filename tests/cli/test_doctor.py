@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.command import run
 from tests.cli.test_schema_state import make_database, make_newer
+from tests.observability.collector import collecting
 from tests.processes import free_port
 from waystation.cli.doctor import examine
 
@@ -42,7 +43,18 @@ def test_a_good_project(project: Path, examination: Examination) -> None:
     report = examination()
     assert report["ok"]
     assert {name for name, finding in report.items() if isinstance(finding, tuple) and finding[0] == "ok"} == {
-        *("Python", "Packages", "Configuration", "Graph echo", "Data", "Database", "Port", "Clock")
+        *(
+            "Python",
+            "Packages",
+            "Configuration",
+            "Graph echo",
+            "Data",
+            "Database",
+            "Authentication",
+            "Webhooks",
+            "Port",
+            "Clock",
+        )
     }
     assert not (project / ".waystation").exists()
 
@@ -125,3 +137,60 @@ def test_a_database_that_cannot_be_used(project: Path, examination: Examination,
     assert not report["ok"]
     assert report["Schema" if damage == "newer" else "Database"][0] == "fail"
     assert file.read_bytes() == before
+
+
+def test_api_keys_are_asked_for_and_there_are_none(project: Path, examination: Examination) -> None:
+    environ = {"WAYSTATION_AUTH": "api-key"}
+    status, text = examination(environ)["Authentication"]
+    assert status == "warn"
+    assert "waystation keys create" in text
+    created = run("keys", "create", "--workspace", "lab", "--user", "ada", cwd=project, environ=environ)
+    assert created.returncode == 0, created.stderr
+    assert examination(environ)["Authentication"] == ("ok", "API keys; 1 are valid ")
+
+
+AUTH = """
+from langgraph_sdk import Auth
+
+auth = Auth()
+
+
+@auth.authenticate
+async def who(headers: dict) -> str:
+    return "somebody"
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "part"),
+    [
+        (AUTH, "warn", "has no handler for"),
+        (AUTH + "\n\n@auth.on\nasync def refuse(ctx, value):\n    return False\n", "ok", "auth.py"),
+        ("from langgraph_sdk import Auth\nauth = Auth()\n", "warn", "every caller is anonymous"),
+        ("1 / 0\n", "fail", "ZeroDivisionError"),
+        ("auth = 1\n", "fail", "must be a langgraph_sdk.Auth object"),
+    ],
+)
+def test_an_authentication_of_the_project(
+    project: Path, examination: Examination, code: str, status: str, part: str
+) -> None:
+    (project / "auth.py").write_text(code)
+    config = project / "langgraph.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "auth": {"path": "./auth.py:auth"}}))
+    found = examination()["Authentication"]
+    assert found[0] == status
+    assert part in found[1]
+
+
+def test_webhooks_that_may_lead_anywhere(examination: Examination) -> None:
+    assert examination({"WAYSTATION_ALLOW_PRIVATE_URLS": "1"})["Webhooks"][0] == "warn"
+
+
+def test_traces(examination: Examination) -> None:
+    assert "Traces" not in examination()
+    with collecting() as collector:
+        status, text = examination({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.receiver.url})["Traces"]
+        assert (status, "otlp at 127.0.0.1" in text) == ("ok", True)
+    assert examination()["Traces"][0] == "warn"
+    assert examination({"OTEL_TRACES_EXPORTER": "carrier-pigeon"})["Traces"][0] == "fail"
+    assert "Traces" not in examination({"OTEL_SDK_DISABLED": "true"})

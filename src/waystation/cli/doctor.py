@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from waystation.cli import checks, service_checks
+from waystation.cli import checks, edge_checks, service_checks
 from waystation.cli.checks import Finding
 from waystation.cli.serving import configuration
 from waystation.errors import ConfigError
@@ -50,6 +50,9 @@ def _findings(config_path: Path, host: str, port: int) -> Iterator[Finding]:
             yield from checks.check_database(config.data_dir)
         if config.redis_uri is not None:
             yield from service_checks.check_redis(config.redis_uri)
+        yield from edge_checks.check_authentication(config)
+        yield from edge_checks.check_webhooks(config)
+        yield from edge_checks.check_traces(config)
     yield from checks.check_port(host, port)
     yield from checks.check_clock(config_path.absolute().parent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,10 @@ class Config:
     resumable_ttl_s: float = 120
     max_body_bytes: int = 314_572_800
     heartbeat_s: float = 5
+    trace_exporters: Sequence[str] | None = None
+    """Names of OpenTelemetry exporters; None for OTLP if there is a `trace_endpoint`, and no traces otherwise."""
+    trace_endpoint: str | None = field(default=None, repr=False)
+    tracing_disabled: bool = False
     log_level: str = "INFO"
     log_json: bool = False
     log_color: bool = True

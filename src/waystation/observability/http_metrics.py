@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from waystation.observability.metrics import Metrics
+from waystation.observability.routes import method_of, template
 
 __all__ = ["HttpMetrics"]
-
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Labels come from here and from the routes only, so that no client can make up new ones."""
-
-OTHER_METHOD = "OTHER"
-NO_ROUTE = "(none)"
 
 
 class HttpMetrics:
@@ -47,18 +41,7 @@ class HttpMetrics:
         finally:
             if streams:
                 self._metrics.streams.add(-1)
-            method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
-            self._metrics.count_request(method, _template(scope, above), status, perf_counter() - started)
-
-
-def _template(scope: Scope, above: str) -> str:
-    """The path of the route that took the request as its router declares it, below the path of its mount."""
-    route: Any = scope.get("route")
-    path = getattr(route, "path_format", None) or getattr(route, "path", None)
-    if path is None:
-        return NO_ROUTE
-    below: str = scope.get("root_path", "")
-    return below[len(above) :] + str(path)
+            self._metrics.count_request(method_of(scope), template(scope, above), status, perf_counter() - started)
 
 
 def _is_event_stream(message: Message) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import statistics
 from collections.abc import Awaitable, Callable, Container, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import NotFound
 from waystation.observability.figures import QueueFigures, WorkerFigures
+from waystation.observability.tracing import Tracing
 from waystation.runs import lifecycle, queries
 from waystation.runs.capacity import Capacity
 from waystation.runs.lifecycle import Claim, Created
@@ -45,6 +47,7 @@ class Engine:
         graphs: Container[str],
         worker: Worker | None,
         capacity: Capacity,
+        tracing: Tracing | None = None,
     ) -> None:
         self._db = db
         self._bus = bus
@@ -52,6 +55,7 @@ class Engine:
         self._graphs = graphs
         self._worker = worker
         self._capacity = capacity
+        self._tracing = tracing
         self.on_notice: Callable[[], None] = lambda: None
         """Called when a run that never started may have left a notice for its webhook."""
 
@@ -62,6 +66,8 @@ class Engine:
     async def create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
         """Store several runs, all or none. A caller that is cancelled meanwhile leaves nothing half done."""
         await self._capacity.reserve(len(orders))
+        if self._tracing is not None and (carrier := self._tracing.carrier()):
+            orders = [replace(order, kwargs={**order.kwargs, "trace": carrier}) for order in orders]
         offers = [self._offer(order) for order in orders]
         write = self._db.write_few if len(orders) == 1 else self._db.write
         return await self._stored(offers, lambda: write(_create_all, access, self._graphs, orders, now_us(), offers))

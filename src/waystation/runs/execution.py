@@ -12,6 +12,7 @@ from uuid import UUID
 
 import orjson
 import structlog
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel import Pregel
@@ -52,7 +53,14 @@ class Execution:
     """One attempt. Lives on a runner loop."""
 
     def __init__(
-        self, run: Claimed, graphs: Graphs, store: Store, saver: RunSaver | None, events: RunLog, timeout_s: float
+        self,
+        run: Claimed,
+        graphs: Graphs,
+        store: Store,
+        saver: RunSaver | None,
+        events: RunLog,
+        timeout_s: float,
+        callbacks: Sequence[BaseCallbackHandler] = (),
     ) -> None:
         self.run = run
         self._graphs = graphs
@@ -60,6 +68,7 @@ class Execution:
         self._saver = saver
         self._events = events
         self._timeout_s = timeout_s
+        self._callbacks = callbacks
         self._translator = Translator(
             run.kwargs["stream_mode"], events.emit, subgraphs=bool(run.kwargs.get("subgraphs"))
         )
@@ -252,7 +261,7 @@ class Execution:
             },
         }
         config.setdefault("run_name", self.run.graph_id)
-        if callbacks := _tracers(self.run.kwargs.get("langsmith_tracer")):
+        if callbacks := [*self._callbacks, *_tracers(self.run.kwargs.get("langsmith_tracer"))]:
             config["callbacks"] = callbacks
         return config
 

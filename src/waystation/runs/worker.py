@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -26,6 +27,7 @@ from waystation.errors import Unavailable
 from waystation.graphs import Graphs
 from waystation.observability.figures import WorkerFigures
 from waystation.observability.metrics import Metrics
+from waystation.observability.tracing import RunSpan, Tracing
 from waystation.runs import lifecycle, queries
 from waystation.runs.alarm import Alarm, while_open
 from waystation.runs.execution import Ending, Execution
@@ -110,6 +112,7 @@ class Worker:
         bus: Bus,
         positions: Positions,
         metrics: Metrics,
+        tracing: Tracing | None = None,
     ) -> None:
         self.worker_id = str(uuid4())
         self.jobs = config.jobs_per_worker
@@ -125,6 +128,7 @@ class Worker:
         self._bus = bus
         self._positions = positions
         self._metrics = metrics
+        self._tracing = tracing
         self._loops = RunnerLoops(threads=max(MIN_NODE_THREADS, config.jobs_per_worker))
         self._leases = Leases()
         self._running: dict[str, _Running] = {}
@@ -296,7 +300,8 @@ class Worker:
         run = running.run
         with structlog.contextvars.bound_contextvars(run_id=run.run_id, thread_id=run.thread_id):
             try:
-                await self._attempt(running)
+                with self._traced(running.run) as span:
+                    await self._attempt(running, span)
             except LeaseLost:
                 await self._dropped(running)
             except Unavailable:
@@ -310,14 +315,28 @@ class Worker:
         if running.left_more and self._may_have_more:
             self._bus.wake_workers()
 
-    async def _attempt(self, running: _Running) -> None:
+    def _traced(self, run: Claimed) -> AbstractContextManager[RunSpan | None]:
+        """A block with the span of an attempt."""
+        if self._tracing is None:
+            return contextlib.nullcontext()
+        attributes = {
+            "waystation.run.id": run.run_id,
+            "waystation.run.attempt": run.attempt,
+            "waystation.thread.id": run.thread_id,
+            "waystation.assistant.id": run.assistant_id,
+            "waystation.graph.id": run.graph_id,
+        }
+        return self._tracing.run(run.kwargs.get("trace"), f"run {run.graph_id}", attributes)
+
+    async def _attempt(self, running: _Running, span: RunSpan | None) -> None:
         run = running.run
         guard = partial(lifecycle.ask_lease, run=run)
         events = running.events = self._open_log(run, guard)
         durable = run.kwargs["durability"]
         saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
         store = self._store.within(run.workspace)
-        execution = Execution(run, self._graphs, store, saver, events, self._config.job_timeout_s)
+        callbacks = [] if span is None else [span.callback]
+        execution = Execution(run, self._graphs, store, saver, events, self._config.job_timeout_s, callbacks)
         try:
             ending = await self._ending(running, execution, events)
             running.settling = True
@@ -346,6 +365,8 @@ class Worker:
         settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
         self._metrics.count_run(settled.status, time.monotonic() - running.began_at)
+        if span is not None:
+            span.end_as(settled.status)
         if run.kwargs.get("webhook"):
             self.on_notice()
         if settled.more:
