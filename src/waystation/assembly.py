@@ -11,6 +11,7 @@ from waystation.crons.scheduler import Scheduler
 from waystation.databases import open_database
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
+from waystation.loopback import Loopback
 from waystation.observability.metrics import Metrics
 from waystation.roles import Role, require_shared
 from waystation.runs.capacity import Capacity
@@ -36,9 +37,16 @@ RENEWALS = 6
 """Renewals of a lease before it expires: some may be late, or fail."""
 
 
-def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp | None = None) -> Server:
-    """Open the database and connect all parts. `local_app` is the server's own application, for webhooks that are paths of it.
-    Raises ConfigError."""
+def build_server(
+    config: Config,
+    graphs: Graphs,
+    role: Role,
+    *,
+    loopback: Loopback | None = None,
+    webhook_app: ASGIApp | None = None,
+) -> Server:
+    """Open the database and connect all parts. `loopback` is how runs call the server itself, `webhook_app` takes webhooks that are
+    paths of it. Raises ConfigError."""
     if role != "all":
         require_shared(config, f"A process of the role {role!r}")
     if role == "worker" and config.jobs_per_worker == 0:
@@ -54,10 +62,12 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
     worker = None
     if role != "api":
         worker = Worker(config, db, graphs, store, saver, bus, positions)
+        if loopback is not None:
+            worker.on_attempt = loopback.enter
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=min(SAFETY_NET_S, config.lease_s / RENEWALS))
     engine = Engine(db, bus, positions, graphs, worker, capacity)
     webhooks = WebhookPolicy.of(config)
-    deliverer = _deliverer(config, db, webhooks, role, local_app)
+    deliverer = _deliverer(config, db, webhooks, role, webhook_app)
     if deliverer is not None:
         engine.on_notice = deliverer.wake
         if worker is not None:
@@ -87,14 +97,14 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
         deliverer=deliverer,
         metrics=Metrics(),
         lock=lock,
-        authentication=None if role == "worker" else ApiKeys(db) if config.api_keys else custom,
+        authentication=ApiKeys(db) if config.api_keys else custom,
     )
 
 
 def _deliverer(
-    config: Config, db: Database, webhooks: WebhookPolicy, role: Role, local_app: ASGIApp | None
+    config: Config, db: Database, webhooks: WebhookPolicy, role: Role, webhook_app: ASGIApp | None
 ) -> Deliverer | None:
-    local = local_app if webhooks.local and role != "worker" else None
+    local = webhook_app if webhooks.local and role != "worker" else None
     if not webhooks.sent or (role == "api" and local is None):
         return None
     return Deliverer(db, config.webhooks, webhooks.urls, local_app=local)

@@ -115,6 +115,8 @@ class Worker:
         """May be replaced before `start`."""
         self.on_notice: Callable[[], None] = lambda: None
         """Called when a run has left a notice for its webhook."""
+        self.on_attempt: Callable[[], None] = lambda: None
+        """Called in the context that a run is executed in."""
         self._config = config
         self._db = db
         self._graphs = graphs
@@ -306,6 +308,7 @@ class Worker:
             self._bus.wake_workers()
 
     async def _attempt(self, running: _Running) -> None:
+        self.on_attempt()
         run = running.run
         guard = partial(lifecycle.ask_lease, run=run)
         events = running.events = self._open_log(run, guard)
