@@ -31,4 +31,3 @@ def complete(handlers: dict[Any, Any]) -> None:
 
     for kind, handler in {**HANDLERS, WaystationError: domain_error}.items():
         handlers.setdefault(kind, handler)
-

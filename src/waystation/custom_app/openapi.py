@@ -14,6 +14,7 @@ from starlette.schemas import EndpointInfo, SchemaGenerator
 
 from waystation.custom_app.composition import NOT_SHADOWED
 from waystation.custom_app.loading import CustomApp
+from waystation.encoding import to_plain
 
 __all__ = ["merged"]
 
@@ -56,9 +57,12 @@ def _described(custom: CustomApp) -> dict[str, Any]:
     app: Any = custom.app
     try:
         if not callable(getattr(app, "openapi", None)):
-            return {"paths": dict(_starlette_paths(app))}
-        return deepcopy(app.openapi()) if getattr(app, "openapi_url", None) else {}
-    except Exception as error:  # noqa: BLE001 - it is the project's code
+            document: Any = {"paths": dict(_starlette_paths(app))}
+        else:
+            document = app.openapi() if getattr(app, "openapi_url", None) else {}
+        plain: dict[str, Any] = to_plain(document)
+        return plain
+    except Exception as error:
         log.error("the custom app cannot describe itself; its routes are not in the document", exc_info=error)
         return {}
 
@@ -122,4 +126,6 @@ def _rename_scheme(document: dict[str, Any], name: str, free: str) -> None:
     operations = (each for path in document["paths"].values() for each in path.values() if isinstance(each, dict))
     for holder in (document, *operations):
         if "security" in holder:
-            holder["security"] = [{free if key == name else key: value for key, value in each.items()} for each in holder["security"]]
+            holder["security"] = [
+                {free if key == name else key: value for key, value in each.items()} for each in holder["security"]
+            ]
