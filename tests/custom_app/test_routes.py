@@ -103,7 +103,7 @@ async def test_one_path_with_methods_of_both(customized: Customized) -> None:
         refused = await http.delete("/threads")
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, POST")
         refused = await http.post("/own")
-        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+        assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
         refused = await http.get("/threads/search")
         assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
