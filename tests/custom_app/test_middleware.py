@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -16,8 +17,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.conftest import connected, served
+from tests.conftest import connected, project_config, served
 from tests.custom_app.conftest import Customized
+from tests.custom_app.given import configured
+from tests.driver import eventually
+from tests.live import listening
+from waystation.app import create_app
 from waystation.config import HttpConfig
 
 ORIGIN = {"Origin": "https://page.example"}
@@ -82,6 +87,33 @@ async def test_what_the_api_found_out_is_there_for_middleware(customized: Custom
     async with customized(app) as http:
         await http.post("/threads/search", json={})
     assert seen == ["/threads/search"]
+
+
+async def test_streams_under_middleware_of_the_decorated_kind(tmp_path: Path) -> None:
+    """Each piece arrives when it is there, and a client that goes away is noticed."""
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def stamp(request: Request, call_next: Any) -> Any:
+        response = await call_next(request)
+        response.headers["x-stamp"] = "yes"
+        return response
+
+    with listening(create_app(project_config(tmp_path, http=configured(app), heartbeat_s=0.1))) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+            thread = (await http.post("/threads", json={})).json()["thread_id"]
+            body = {"assistant_id": "ticking", "input": {}, "stream_mode": "custom", "on_disconnect": "cancel"}
+            async with http.stream("POST", f"/threads/{thread}/runs/stream", json=body) as response:
+                assert response.headers["x-stamp"] == "yes"
+                async for line in response.aiter_lines():
+                    if line.startswith("event: custom"):
+                        break  # it ticks on
+
+            async def cancelled() -> bool:
+                (run,) = (await http.get(f"/threads/{thread}/runs")).json()
+                return bool(run["status"] == "interrupted")
+
+            await eventually(cancelled, "the run being cancelled")
 
 
 # --- errors
