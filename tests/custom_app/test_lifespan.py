@@ -70,6 +70,20 @@ def test_its_state_reaches_requests(tmp_path: Path) -> None:
         assert httpx.get(f"{server.url}/state").json() == ["connection"]
 
 
+async def test_its_state_reaches_calls_from_within(tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        yield {"pool": ["connection"]}
+
+    async def ask(_request: Request) -> Response:
+        async with get_client() as client:
+            return JSONResponse(await client.http.get("/state"))
+
+    app = Starlette(routes=[Route("/state", state), Route("/ask", ask)], lifespan=lifespan)
+    async with served(tmp_path, http=configured(app)) as server, connected(server) as http:
+        assert (await http.get("/ask")).json() == ["connection"]
+
+
 async def test_lifespans_of_routers_run_too(tmp_path: Path) -> None:
     told: list[str] = []
 

@@ -21,6 +21,7 @@ from tests.conftest import connected, project_config, served
 from tests.custom_app.conftest import Customized
 from tests.custom_app.given import configured
 from tests.driver import eventually
+from tests.gate import Gate
 from tests.live import listening
 from waystation.app import create_app
 from waystation.config import HttpConfig
@@ -89,7 +90,7 @@ async def test_what_the_api_found_out_is_there_for_middleware(customized: Custom
     assert seen == ["/threads/search"]
 
 
-async def test_streams_under_middleware_of_the_decorated_kind(tmp_path: Path) -> None:
+async def test_streams_under_middleware_of_the_decorated_kind(tmp_path: Path, gate: Gate) -> None:
     """Each piece arrives when it is there, and a client that goes away is noticed."""
     app = FastAPI()
 
@@ -102,7 +103,7 @@ async def test_streams_under_middleware_of_the_decorated_kind(tmp_path: Path) ->
     with listening(create_app(project_config(tmp_path, http=configured(app), heartbeat_s=0.1))) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
             thread = (await http.post("/threads", json={})).json()["thread_id"]
-            body = {"assistant_id": "ticking", "input": {}, "stream_mode": "custom", "on_disconnect": "cancel"}
+            body = {"assistant_id": "ticking", "input": gate.state, "stream_mode": "custom", "on_disconnect": "cancel"}
             async with http.stream("POST", f"/threads/{thread}/runs/stream", json=body) as response:
                 assert response.headers["x-stamp"] == "yes"
                 async for line in response.aiter_lines():

@@ -66,6 +66,17 @@ async def test_two_servers_in_one_process(tmp_path: Path) -> None:
             await get_client().threads.count()
 
 
+async def test_routes_of_two_servers_in_one_process(tmp_path: Path) -> None:
+    async def count(_request: Request) -> Response:
+        async with get_client() as client:
+            return JSONResponse(await client.threads.count())
+
+    http = configured(Starlette(routes=[Route("/count", count)]))
+    async with calling_itself(tmp_path / "one", http=http) as one, calling_itself(tmp_path / "two", http=http) as two:
+        await one.threads.create()
+        assert [await sdk.http.get("/count") for sdk in (one, two)] == [1, 0]
+
+
 NOBODY = """
 import asyncio
 from waystation.loopback import provide_transport
