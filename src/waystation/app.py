@@ -6,7 +6,7 @@ There is no module-level state: two applications can live in one process.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -83,16 +83,11 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
         try:
             await server.start()
             with loopback.serving():
-                if composition is None:
-                    yield None
-                    return
-                from waystation.custom_app import lifespan_of
-
-                async with lifespan_of(composition.custom) as composition.state:
+                async with nullcontext() if composition is None else composition.lifespan() as state:
                     try:
-                        yield composition.state
-                    finally:
-                        await server.drain()  # runs may use what the lifespan has made
+                        yield state
+                    finally:  # runs may need the way back in, and what the custom app's lifespan has made
+                        await server.drain()
         finally:
             await server.close()
 

@@ -17,7 +17,7 @@ from waystation.config import GraphSpec
 
 __all__ = ["GRAPHS", "calling_itself", "client_of"]
 
-NAMES = ("caller", "answerer", "marked", "blocking", "threads", "relay", "waiter", "leaving")
+NAMES = ("caller", "answerer", "marked", "blocking", "threads", "relay", "waiter", "leaving", "late")
 GRAPHS = {name: GraphSpec(name, f"tests.loopback.graphs:{name}") for name in NAMES}
 
 

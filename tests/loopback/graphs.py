@@ -76,6 +76,14 @@ async def _waiter(state: State) -> State:
     return {"x": "passed"}
 
 
+async def _late(state: State) -> State:
+    """Makes a thread when there is a file of this name."""
+    Path(f"{state['x']}.reached").touch()  # noqa: ASYNC240
+    await _waiter(state)
+    await client.threads.create(metadata={"late": True})
+    return {}
+
+
 async def _leaving(state: State) -> State:
     """Follows a run that ends when nobody follows it, and stops after the first word."""
     thread = await client.threads.create()
@@ -91,3 +99,4 @@ async def _leaving(state: State) -> State:
 
 caller, answerer, marked, blocking = graph(_caller), graph(_answerer), graph(_marked), graph(_blocking)
 threads, relay, waiter, leaving = graph(_threads), graph(_relay), graph(_waiter), graph(_leaving)
+late = graph(_late)

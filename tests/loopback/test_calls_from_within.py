@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,26 @@ async def test_leaving_a_stream_is_noticed(tmp_path: Path, gate: Gate) -> None:
             return found["status"] == "interrupted"
 
         await eventually(stopped, "the run that nobody follows any more ending")
+
+
+async def test_runs_that_finish_during_a_shutdown_may_call(tmp_path: Path, gate: Gate) -> None:
+    config = replace(project_config(tmp_path, graphs=GRAPHS), shutdown_grace_s=20)
+    app = create_app(config)
+    life = app.router.lifespan_context(app)
+    await life.__aenter__()
+    async with connected(app) as http:
+        await http.post("/runs", json={"assistant_id": "late", "input": {"x": gate.state["gate"]}})
+    await gate.reached()
+    stopping = asyncio.ensure_future(life.__aexit__(None, None, None))
+
+    async def draining() -> bool:
+        return app.state.server._draining is not None
+
+    await eventually(draining, "the shutdown beginning")
+    gate.open()
+    await stopping
+    async with served(tmp_path) as app, connected(app) as http:
+        assert len((await http.post("/threads/search", json={"metadata": {"late": True}})).json()) == 1
 
 
 async def test_errors_are_those_of_the_api(tmp_path: Path) -> None:

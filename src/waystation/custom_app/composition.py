@@ -7,7 +7,8 @@ scope, which decides whose it is. The app itself keeps no trace of a server, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import structlog
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waystation.auth.caller import Authentication
 from waystation.custom_app.handlers import complete
+from waystation.custom_app.lifespan import lifespan_of
 from waystation.custom_app.loading import CustomApp
 from waystation.http.authentication import Authenticated
 from waystation.http.router import Dispatcher
@@ -95,6 +97,12 @@ class Composition:
                     kind: each for kind, each in custom.app.exception_handlers.items() if kind not in (500, Exception)
                 }
                 self._entrance = ExceptionMiddleware(self._ask_first, handlers)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
+        """The lifespan of the custom app, as `lifespan_of` has it."""
+        async with lifespan_of(self.custom) as self.state:
+            yield self.state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.enter()

@@ -31,11 +31,8 @@ class CustomApp:
     @property
     def has_cors(self) -> bool:
         """Whether it has a CORS policy of its own."""
-        return any(isinstance(each.cls, type) and issubclass(each.cls, CORSMiddleware) for each in self._middleware)
-
-    @property
-    def _middleware(self) -> list[Any]:
-        return list(self.app.user_middleware)
+        kinds: list[Any] = [each.cls for each in self.app.user_middleware]
+        return any(isinstance(kind, type) and issubclass(kind, CORSMiddleware) for kind in kinds)
 
 
 def load_custom_app(config: Config, modules: Modules) -> CustomApp | None:
