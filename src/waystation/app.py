@@ -5,14 +5,15 @@ There is no module-level state: two applications can live in one process.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waystation.assembly import build_server
 from waystation.assistants.routes import router as assistant_routes
@@ -22,7 +23,8 @@ from waystation.config.http import DEFAULT_CORS
 from waystation.crons.routes import router as cron_routes
 from waystation.graphs import Graphs
 from waystation.http.application import application
-from waystation.http.router import Router
+from waystation.http.router import Dispatcher, Router
+from waystation.loopback import Loopback, provide_transport
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.http_spans import HttpSpans
 from waystation.observability.logs import configure_logs
@@ -36,17 +38,22 @@ from waystation.threads.routes import router as thread_routes
 from waystation.threads.state_routes import router as state_routes
 from waystation.webhooks.routes import router as webhook_routes
 
+if TYPE_CHECKING:
+    from waystation.custom_app import Composition, CustomApp
+
 __all__ = ["Server", "create_app", "load_project"]
 
 
-def load_project(config: Config) -> Graphs:
+def load_project(config: Config, role: Role = "all") -> Graphs:
     """Everything of a project that can be checked while another process serves it. Raises ConfigError for a setting that this
-    version refuses, GraphLoadError for a graph that does not load."""
+    version refuses and for a custom app that cannot be served, GraphLoadError for a graph that does not load."""
     if not structlog.is_configured():  # its own default prints the values of local variables, secrets among them
         configure_logs(config.log_level, json=config.log_json, color=config.log_color)
     announce(config)
+    provide_transport()
     graphs = Graphs.load(config)
     custom_authentication(config, graphs.modules)
+    _custom_app(config, graphs, role)
     return graphs
 
 
@@ -55,39 +62,110 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
     that tell of the process itself, and is as useful without a port.
 
     Raises ConfigError and GraphLoadError for a project that cannot be served."""
-    app: Starlette | None = None
+    inner: ASGIApp | None = None
+    composition: Composition | None = None
 
-    async def local_app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert app is not None
-        await app(scope, receive, send)
+    async def within(scope: Scope, receive: Receive, send: Send) -> None:
+        assert inner is not None
+        await inner(scope, receive, send)
 
-    server = build_server(config, graphs if graphs is not None else load_project(config), role, local_app)
+    async def webhook_app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert composition is not None
+        await composition.webhooks(scope, receive, send)
+
+    if graphs is None:
+        graphs = load_project(config, role)
+    custom = _custom_app(config, graphs, role)
+    loopback = Loopback(within, prefix=config.http.mount_prefix)
+    server = build_server(config, graphs, role, loopback=loopback, webhook_app=None if custom is None else webhook_app)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[Mapping[str, Any] | None]:
         try:
             await server.start()
-            yield
+            with loopback.serving():
+                async with nullcontext() if composition is None else composition.lifespan() as state:
+                    try:
+                        yield state
+                    finally:  # runs may need the way back in, and what the custom app's lifespan has made
+                        await server.drain()
         finally:
             await server.close()
 
     metrics = Middleware(HttpMetrics, metrics=server.metrics)
     if role == "worker":
+        inner = _api(config, server)  # for what runs call; clients have no way there
         routers = _about_the_process(config.http, "/", "/info", "/metrics")
         return application(routers, server, middleware=[metrics], lifespan=lifespan)
-    spans = [] if server.tracing is None else [Middleware(HttpSpans, tracing=server.tracing)]
-    cors = DEFAULT_CORS if config.http.cors is None else config.http.cors
-    app = application(
+
+    def around(api: ASGIApp, dispatcher: Dispatcher) -> ASGIApp:
+        nonlocal composition
+        from waystation.custom_app import Composition
+
+        assert custom is not None
+        composition = Composition(
+            custom,
+            api,
+            dispatcher,
+            prefix=config.http.mount_prefix,
+            authentication=server.authentication,
+            protected=config.http.protect_app,
+            auth_first=config.http.auth_first,
+            max_body_bytes=config.max_body_bytes,
+        )
+        composition.enter = loopback.enter
+        composition.warn_of_shadows()
+        return composition
+
+    app = inner = _api(
+        config,
+        server,
+        at_root=_about_the_process(config.http, "/", "/metrics") if config.http.mount_prefix else (),
+        middleware=[*_spans(server), *_request_log(config.http), metrics, *_cors(config.http, custom)],
+        lifespan=lifespan,
+        around=None if custom is None else around,
+    )
+    app.state.composition = composition
+    return app
+
+
+def _api(config: Config, server: Server, **options: Any) -> Starlette:
+    return application(
         _routers(config),
         server,
         prefix=config.http.mount_prefix,
-        at_root=_about_the_process(config.http, "/", "/metrics") if config.http.mount_prefix else (),
-        middleware=[*spans, metrics, Middleware(CORSMiddleware, **cors)],
-        lifespan=lifespan,
         authentication=server.authentication,
         max_body_bytes=config.max_body_bytes,
+        **options,
     )
-    return app
+
+
+def _custom_app(config: Config, graphs: Graphs, role: Role) -> CustomApp | None:
+    """The project's own application, where it is served."""
+    if config.http.app is None or role == "worker":
+        return None
+    from waystation.custom_app import load_custom_app
+
+    return load_custom_app(config, graphs.modules)
+
+
+def _cors(http: HttpConfig, custom: CustomApp | None) -> list[Middleware]:
+    """The CORS policy. A custom app that has one of its own, where none is configured, is not to be overruled by the default."""
+    if http.cors is None and custom is not None and custom.has_cors:
+        return []
+    return [Middleware(CORSMiddleware, **(DEFAULT_CORS if http.cors is None else http.cors))]
+
+
+def _spans(server: Server) -> list[Middleware]:
+    return [] if server.tracing is None else [Middleware(HttpSpans, tracing=server.tracing)]
+
+
+def _request_log(http: HttpConfig) -> list[Middleware]:
+    if http.logging_headers is None:
+        return []
+    from waystation.observability.request_log import RequestLog
+
+    return [Middleware(RequestLog, selection=http.logging_headers)]
 
 
 def _about_the_process(http: HttpConfig, *meta: str) -> list[Router]:

@@ -11,6 +11,7 @@ from waystation.crons.scheduler import Scheduler
 from waystation.databases import open_database
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
+from waystation.loopback import Loopback
 from waystation.observability.metrics import Metrics
 from waystation.observability.tracing import tracing_of
 from waystation.roles import Role, require_shared
@@ -37,9 +38,16 @@ RENEWALS = 6
 """Renewals of a lease before it expires: some may be late, or fail."""
 
 
-def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp | None = None) -> Server:
-    """Open the database and connect all parts. `local_app` is the server's own application, for webhooks that are paths of it.
-    Raises ConfigError."""
+def build_server(
+    config: Config,
+    graphs: Graphs,
+    role: Role,
+    *,
+    loopback: Loopback | None = None,
+    webhook_app: ASGIApp | None = None,
+) -> Server:
+    """Open the database and connect all parts. `loopback` is how runs call the server itself, `webhook_app` takes webhooks that are
+    paths of it. Raises ConfigError."""
     if role != "all":
         require_shared(config, f"A process of the role {role!r}")
     if role == "worker" and config.jobs_per_worker == 0:
@@ -56,10 +64,12 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
     worker = None
     if role != "api":
         worker = Worker(config, db, graphs, store, saver, bus, positions, metrics, tracing)
+        if loopback is not None:
+            worker.on_attempt = loopback.enter
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=min(SAFETY_NET_S, config.lease_s / RENEWALS))
     engine = Engine(db, bus, positions, graphs, worker, capacity, tracing)
     webhooks = WebhookPolicy.of(config)
-    deliverer = _deliverer(config, db, webhooks, role, local_app, metrics)
+    deliverer = _deliverer(config, db, webhooks, role, webhook_app, metrics)
     if deliverer is not None:
         engine.on_notice = deliverer.wake
         if worker is not None:
@@ -91,14 +101,14 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
         metrics=metrics,
         tracing=tracing,
         lock=lock,
-        authentication=None if role == "worker" else ApiKeys(db) if config.api_keys else custom,
+        authentication=ApiKeys(db) if config.api_keys else custom,
     )
 
 
 def _deliverer(
-    config: Config, db: Database, webhooks: WebhookPolicy, role: Role, local_app: ASGIApp | None, metrics: Metrics
+    config: Config, db: Database, webhooks: WebhookPolicy, role: Role, webhook_app: ASGIApp | None, metrics: Metrics
 ) -> Deliverer | None:
-    local = local_app if webhooks.local and role != "worker" else None
+    local = webhook_app if webhooks.local and role != "worker" else None
     if not webhooks.sent or (role == "api" and local is None):
         return None
     return Deliverer(db, config.webhooks, webhooks.urls, metrics.webhooks, local_app=local)

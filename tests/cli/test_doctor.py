@@ -79,6 +79,17 @@ def test_a_graph_that_does_not_load_among_others(project: Path, examination: Exa
     assert "bad.py, line 3: ZeroDivisionError" in message
 
 
+def test_a_custom_app(project: Path, examination: Examination) -> None:
+    config = project / "langgraph.json"
+    config.write_text('{"dependencies": ["."], "graphs": {"echo": "./echo.py:graph"}, "http": {"app": "./web.py:app"}}')
+    (project / "web.py").write_text("from starlette.applications import Starlette\napp = Starlette()\n")
+    assert examination()["Custom app"][0] == "ok"
+    (project / "web.py").write_text("app = None\n")
+    status, message = examination()["Custom app"]
+    assert status == "fail"
+    assert "it is a NoneType" in message
+
+
 def test_no_configuration(project: Path, examination: Examination) -> None:
     (project / "langgraph.json").unlink()
     report = examination()

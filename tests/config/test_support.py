@@ -45,9 +45,6 @@ def test_a_missing_protection_stops_the_start(
         ("priority", {"priority": {"path": "./p.py:p"}}),
         ("ui", {"ui": {"agent": "./ui.tsx"}}),
         ("ui_config", {"ui_config": {"shared": ["react"]}}),
-        ("http.app", {"http": {"app": "./app.py:app"}}),
-        ("http.enable_custom_route_auth", {"http": {"enable_custom_route_auth": True}}),
-        ("http.middleware_order", {"http": {"middleware_order": "auth_first"}}),
         ("store.index", {"store": {"index": {"dims": 3, "embed": "x"}}}),
         ("store.path", {"store": {"path": "./s.py:s"}}),
         ("checkpointer.backend", {"checkpointer": {"backend": "mongo"}}),
@@ -70,6 +67,24 @@ def test_notices_are_logged(tmp_path: Path) -> None:
     with capture_logs() as logs:
         announce(config)
     assert "3601 seconds" in logs[0]["notice"]
+
+
+@pytest.mark.parametrize(
+    ("http", "told"),
+    [
+        ({"enable_custom_route_auth": True}, "http.enable_custom_route_auth: has no effect without http.app"),
+        ({"middleware_order": "auth_first"}, "http.middleware_order: has no effect without http.app"),
+        ({"app": "./a.py:app", "enable_custom_route_auth": True}, "no effect on a server without authentication"),
+    ],
+)
+def test_settings_of_a_custom_app_that_do_nothing(tmp_path: Path, http: dict[str, Any], told: str) -> None:
+    (notice,) = load(tmp_path, {}, http=http).notices
+    assert told in notice
+
+
+def test_a_custom_app_needs_a_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"http.app: './app.py' must be './path/file.py:variable'"):
+        load(tmp_path, {}, http={"app": "./app.py"})
 
 
 @pytest.mark.parametrize("value", ["", "noop", "none"])

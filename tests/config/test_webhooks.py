@@ -92,7 +92,7 @@ LOOPBACK, PRIVATE, LOCAL = "https://127.0.0.1/", "https://10.0.0.1/", "/hook"
         ({}, True, {HTTP, LOOPBACK, PRIVATE}),
         ({"require_https": False, "max_url_length": 4096}, False, {HTTP, LONG}),
         ({"require_https": True}, True, {LOOPBACK, PRIVATE}),
-        ({"disable_loopback": False}, False, {LOOPBACK, LOCAL}),
+        ({"disable_loopback": False}, False, {LOOPBACK}),
         ({"disable_private_ips": False}, False, {PRIVATE}),
         ({"disable_loopback": True, "disable_private_ips": True}, True, {HTTP}),
         ({"allowed_domains": ["EXAMPLE.com"], "require_https": False}, True, {HTTP}),

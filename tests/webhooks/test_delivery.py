@@ -269,7 +269,7 @@ async def test_log_of_nothing(sdk: LangGraphClient) -> None:
     assert (await client.get("/threads/x/runs/y/webhooks")).status_code == 422
 
 
-# --- webhooks that are switched off, or paths of this server
+# --- webhooks that are switched off, or refused
 
 
 async def test_switched_off_webhooks_are_accepted_and_not_sent(tmp_path: Path) -> None:
@@ -282,18 +282,6 @@ async def test_switched_off_webhooks_are_accepted_and_not_sent(tmp_path: Path) -
             document = (await sdk.http.client.get("/openapi.json")).text
             assert '"webhook"' not in document
         assert receiver.calls == []
-
-
-async def test_path_of_this_server(tmp_path: Path) -> None:
-    """A run that tells the server itself, which thereby creates another thread."""
-    settings = replace(QUICK, disable_loopback=False, has_url_policy=True, allowed_fields=frozenset({"metadata"}))
-    async with calling(tmp_path, webhooks=settings, allow_private_urls=False) as sdk:
-        await sdk.runs.create(None, "echo", input={"x": "a"}, metadata={"told": "yes"}, webhook="/threads?from=hook")
-
-        async def told_itself() -> Any:
-            return await sdk.threads.search(metadata={"told": "yes"}, status="idle")
-
-        await eventually(told_itself, "the server telling itself")
 
 
 @pytest.mark.parametrize("url", ["/hook", "//127.0.0.1/hook", "hook", "", "http://127.0.0.1/", "ftp://example.com/"])

@@ -50,7 +50,7 @@ class ApiKeys:
 
     def __init__(self, db: Database) -> None:
         self.documentation = Documentation(SCHEMES, [{"ApiKey": []}, {"Bearer": []}], {})
-        self.path_parameters: PathParameters = lambda _path: {}
+        self.path_parameters: PathParameters = lambda _scope: {}
         self._db = db
         self._known: Expiring[tuple[StoredKey, Caller]] = Expiring(TRUSTED_S, KEPT)
         self._revocations = Revocations(db)

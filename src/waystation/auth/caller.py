@@ -58,8 +58,8 @@ class Caller:
         return access.narrowed(resource, found)
 
 
-PathParameters = Callable[[str], Mapping[str, str]]
-"""The parameters in a request's path, by the routes of the server."""
+PathParameters = Callable[[Scope], Mapping[str, str]]
+"""The parameters in the path of a request's scope, by the routes of the server."""
 
 INTERNAL = Caller(EVERYTHING)
 """The server itself."""

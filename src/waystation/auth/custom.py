@@ -56,7 +56,7 @@ class CustomAuthentication:
             list(config.openapi.get("security") or ()),
             config.openapi.get("paths") or {},
         )
-        self.path_parameters: PathParameters = lambda _path: {}
+        self.path_parameters: PathParameters = lambda _scope: {}
         self._handlers = Handlers(auth)
         self._authenticate = auth._authenticate_handler
         self._wanted = _wanted(self._authenticate) if self._authenticate is not None else frozenset()
@@ -124,7 +124,7 @@ class CustomAuthentication:
             "request": lambda: request,
             "path": lambda: scope["path"],
             "method": lambda: scope.get("method", "GET"),
-            "path_params": lambda: dict(self.path_parameters(scope["path"])),
+            "path_params": lambda: dict(self.path_parameters(scope)),
             "query_params": lambda: dict(QueryParams(scope.get("query_string", b""))),
             "headers": lambda: dict(scope["headers"]),
             "authorization": lambda: headers.get("authorization"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Finding",
     "check_clock",
+    "check_custom_app",
     "check_data_dir",
     "check_database",
     "check_graphs",
@@ -124,6 +125,21 @@ def check_graphs(config: Config) -> Iterator[Finding]:
             )
         else:
             yield Finding(f"Graph {graph_id}", "ok", spec.reference)
+
+
+def check_custom_app(config: Config) -> Iterator[Finding]:
+    """Whether the project's own HTTP application can be served, if it has one."""
+    from waystation.custom_app import load_custom_app
+    from waystation.graphs.modules import Modules
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            custom = load_custom_app(config, Modules(config.project_dir, config.dependencies))
+    except ConfigError as error:
+        yield Finding("Custom app", "fail", error.message, "Correct the code; `waystation dev` shows the same.")
+    else:
+        if custom is not None:
+            yield Finding("Custom app", "ok", custom.reference)
 
 
 def check_data_dir(directory: Path) -> Iterator[Finding]:

@@ -43,6 +43,7 @@ def _findings(config_path: Path, host: str, port: int) -> Iterator[Finding]:
     else:
         yield from checks.check_settings(config)
         yield from checks.check_graphs(config)
+        yield from checks.check_custom_app(config)
         if config.database_uri is not None:
             yield from service_checks.check_postgres(config, config.database_uri)
         else:

@@ -44,7 +44,7 @@ def run(app: Starlette, listener: socket.socket | None, on_serving: Callable[[],
     config = uvicorn.Config(
         startup,
         http="httptools",
-        ws="none",
+        ws="none" if server.config.http.app is None else "websockets-sansio",  # only a custom app has any
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -34,6 +34,8 @@ def http_config(section: Http, given: Mapping[str, Any]) -> HttpConfig:
         mount_prefix=_mount_prefix(section, given),
         disable_webhooks=section.disable_webhooks,
         app=section.app,
+        protect_app=section.enable_custom_route_auth,
+        auth_first=section.middleware_order == "auth_first",
     )
 
 

@@ -183,5 +183,11 @@ def _notices(config: Config, project: Project, requirements: tuple[str, ...]) ->
         yield f"{key}: this key means nothing to this server"
     for graph_id in config.graph_configs.keys() - config.graphs.keys():
         yield f"LANGGRAPH_CONFIG: there is no graph {graph_id!r}"
+    if config.http.app is None:
+        for key in ("enable_custom_route_auth", "middleware_order"):
+            if key in project.http.model_fields_set:
+                yield f"http.{key}: has no effect without http.app"
+    elif config.http.protect_app and config.auth is None and not config.api_keys:
+        yield "http.enable_custom_route_auth: has no effect on a server without authentication"
     if config.shutdown_grace_s > LONG_GRACE_S:
         yield f"BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS: stopping may take {config.shutdown_grace_s:g} seconds"

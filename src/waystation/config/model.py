@@ -36,6 +36,11 @@ class HttpConfig:
     """Empty, or a path that begins with ``/`` and does not end with one."""
     disable_webhooks: bool = False
     app: str | None = None
+    """The project's own application: ``./path/file.py:variable`` (relative to the project) or ``package.module:variable``."""
+    protect_app: bool = False
+    """Whether its routes are behind the server's authentication (``enable_custom_route_auth``)."""
+    auth_first: bool = False
+    """Whether callers are authenticated before the custom app's middleware sees their request (``middleware_order``)."""
 
 
 @dataclass(frozen=True, slots=True)

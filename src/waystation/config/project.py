@@ -20,6 +20,14 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
+def _reference(text: str) -> str:
+    """`text`, if it names a variable in a file or a module. Raises ValueError."""
+    where, _, variable = text.rpartition(":")
+    if not where or not variable:
+        raise ValueError(f"{text!r} must be './path/file.py:variable' or 'package.module:variable'")
+    return text
+
+
 class GraphEntry(Section):
     path: str
     description: str | None = None
@@ -27,10 +35,7 @@ class GraphEntry(Section):
     @field_validator("path")
     @classmethod
     def _has_variable(cls, path: str) -> str:
-        where, _, variable = path.rpartition(":")
-        if not where or not variable:
-            raise ValueError(f"{path!r} must be './path/file.py:variable' or 'package.module:variable'")
-        return path
+        return _reference(path)
 
 
 class Cors(Section):
@@ -76,6 +81,11 @@ class Http(Section):
     middleware_order: Literal["middleware_first", "auth_first"] = "middleware_first"
     mount_prefix: str | None = None
 
+    @field_validator("app")
+    @classmethod
+    def _has_variable(cls, app: str | None) -> str | None:
+        return None if app is None else _reference(app)
+
 
 class StoreTtl(Section):
     refresh_on_read: bool = True
@@ -119,10 +129,7 @@ class AuthSection(Section):
     @field_validator("path")
     @classmethod
     def _has_variable(cls, path: str | None) -> str | None:
-        where, _, variable = (path or ":").rpartition(":")
-        if path is not None and (not where or not variable):
-            raise ValueError(f"{path!r} must be './path/file.py:variable' or 'package.module:variable'")
-        return path
+        return None if path is None else _reference(path)
 
     @field_validator("openapi", mode="before")
     @classmethod

@@ -31,12 +31,6 @@ def _keys(project: Project) -> Iterator[str]:
             yield name
     if project.auth is not None and project.auth.allow_langsmith_api_keys:
         yield "auth.allow_langsmith_api_keys"
-    if project.http.app is not None:
-        yield "http.app"
-    if project.http.enable_custom_route_auth:
-        yield "http.enable_custom_route_auth"
-    if project.http.middleware_order != "middleware_first":
-        yield "http.middleware_order"
     if project.store.index is not None:
         yield "store.index"
     if project.store.path is not None:

@@ -22,16 +22,23 @@ POLICY_VIOLATION = 1008
 
 class Authenticated:
     """Pure ASGI middleware: passes on what is sent by callers that are known, with a `Caller` in the scope, and what is open to
-    everybody. ``request.user`` and ``request.auth`` are as Starlette has them.
+    everybody, unless it is `closed`. ``request.user`` and ``request.auth`` are as Starlette has them.
 
     Raises what `Authentication.caller` raises: it belongs inside of the exception handlers."""
 
     def __init__(
-        self, app: ASGIApp, authentication: Authentication, *, prefix: str = "", max_body_bytes: int | None = None
+        self,
+        app: ASGIApp,
+        authentication: Authentication,
+        *,
+        prefix: str = "",
+        max_body_bytes: int | None = None,
+        closed: bool = False,
     ) -> None:
         self._app = app
         self._authentication = authentication
         self._prefix = prefix
+        self._closed = closed
         self._open = OPEN_PATHS | {prefix + path for path in OPEN_PATHS}
         self._max_body_bytes = max_body_bytes
 
@@ -53,7 +60,7 @@ class Authenticated:
         await self._app(scope, recorder.replay if recorder.used else receive, send)
 
     def _is_open(self, scope: Scope) -> bool:
-        if scope["type"] != "http":
+        if self._closed or scope["type"] != "http":
             return False
         path: str = scope["path"]
         if path in self._open:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +12,7 @@ from uuid_utils import uuid4
 
 from waystation.auth.user import configurable_of
 from waystation.http.authorization import caller_of
+from waystation.http.selection import selects
 
 __all__ = ["server_configurable"]
 
@@ -36,19 +36,9 @@ def server_configurable(request: Request) -> dict[str, Any]:
 
 
 def _selected(headers: Mapping[str, str], selection: Mapping[str, Any] | None) -> dict[str, Any]:
-    includes = (selection or {}).get("includes") or ()
-    excludes = (selection or {}).get("excludes") or ()
-    if not includes:
+    if selection is None:
         return {}
-    return {
-        name: value
-        for name, value in headers.items()
-        if name not in SECRET_HEADERS and _matches(name, includes) and not _matches(name, excludes)
-    }
-
-
-def _matches(name: str, patterns: Any) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return {name: value for name, value in headers.items() if name not in SECRET_HEADERS and selects(selection, name)}
 
 
 def _baggage(header: str) -> dict[str, Any]:

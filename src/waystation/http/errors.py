@@ -12,7 +12,7 @@ from starlette.responses import Response
 from waystation import errors
 from waystation.http.responses import json_response
 
-__all__ = ["HANDLERS", "STATUS"]
+__all__ = ["HANDLERS", "STATUS", "as_http_exception"]
 
 log = structlog.get_logger("waystation.http")
 
@@ -31,13 +31,17 @@ STATUS: dict[type[errors.WaystationError], int] = {
 }
 
 
-async def _domain_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.WaystationError)
+def as_http_exception(request: Request, error: errors.WaystationError) -> HTTPException:
+    """`error` as its status, text and headers. Those of the server itself are logged."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status >= 500 and not isinstance(error, errors.Overloaded):  # a line for each would only add to the load
         log.error("request failed", path=request.url.path, error=error.message, exc_info=error)
-    headers = {"Retry-After": str(_retry_after_s(error))} if status == 503 else None
-    return json_response({"detail": error.message}, status, headers)
+    return HTTPException(status, error.message, {"Retry-After": str(_retry_after_s(error))} if status == 503 else None)
+
+
+async def _domain_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.WaystationError)
+    return await _http_error(request, as_http_exception(request, error))
 
 
 def _retry_after_s(error: errors.WaystationError) -> int:

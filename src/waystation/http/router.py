@@ -10,12 +10,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["Dispatcher", "Route", "Router"]
+__all__ = ["ApiRequest", "Dispatcher", "Route", "Router", "server_app"]
+
+APP = "waystation.app"
+"""Where the scope of a request has the application that serves the API. ``app`` may be a custom one around it."""
 
 Endpoint = Callable[..., Awaitable[Response]]
 E = TypeVar("E", bound=Endpoint)
@@ -31,6 +35,20 @@ class Route:
     tags: tuple[str, ...]
     description: Mapping[str, Any]
     """What the OpenAPI page says of it: the keyword arguments of the decorator."""
+
+
+def server_app(scope: Scope) -> Starlette:
+    """The application that serves the API, of a request that one of its routes answers."""
+    app: Starlette = scope[APP]
+    return app
+
+
+class ApiRequest(Request):
+    """A request whose `app` is the application that serves the API, whatever is around that."""
+
+    @property
+    def app(self) -> Any:
+        return self.scope[APP]
 
 
 class Router:
@@ -84,7 +102,9 @@ class _Node:
 class Dispatcher:
     """An ASGI application over many routers. A fixed segment is preferred to a parameter."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Starlette) -> None:
+        """`app` is what handlers find as ``request.app``."""
+        self.app = app
         self.routes: list[Route] = []
         """Every route, its path with the prefix."""
         self._root = _Node()
@@ -94,10 +114,15 @@ class Dispatcher:
         for route in router.routes:
             self._add(replace(route, path=prefix + route.path))
 
-    def parameters_of(self, path: str) -> dict[str, str]:
-        """The parameters in `path`, by name; none if no route has that path."""
+    def methods_of(self, path: str) -> frozenset[str]:
+        """The methods that routes have for `path`; none if no route has that path."""
+        node = _find(self._root, path.split("/"), 1, [])
+        return frozenset() if node is None else frozenset(node.routes)
+
+    def parameters_of(self, scope: Scope) -> dict[str, str]:
+        """The parameters in the path of a request, by name; none if no route has that path."""
         values: list[str] = []
-        node = _find(self._root, path.split("/"), 1, values)
+        node = _find(self._root, scope["path"].split("/"), 1, values)
         if node is None:
             return {}
         _, names = next(iter(node.routes.values()))
@@ -118,7 +143,8 @@ class Dispatcher:
         parameters = dict(zip(names, values, strict=True))
         scope["path_params"] = parameters
         scope["route"] = route
-        response = await route.endpoint(Request(scope, receive, send), **parameters)
+        scope[APP] = self.app
+        response = await route.endpoint(ApiRequest(scope, receive, send), **parameters)
         await response(scope, receive, send)
 
     def _add(self, route: Route) -> None:

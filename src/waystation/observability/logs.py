@@ -19,7 +19,7 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from waystation.encoding import encode
 
-__all__ = ["configure_logs", "context", "redact"]
+__all__ = ["configure_logs", "context", "hidden", "redact"]
 
 HIDDEN = "[redacted]"
 
@@ -81,6 +81,12 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for name, value in event.items():
         event[name] = _redacted(name, value)
     return event
+
+
+def hidden(name: str, value: str) -> str:
+    """`value`, or a word in its place if `name` sounds secret; without passwords in URLs."""
+    shown: str = _redacted(name, value)
+    return shown
 
 
 def _redacted(name: object, value: Any) -> Any:

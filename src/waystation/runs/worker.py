@@ -120,6 +120,8 @@ class Worker:
         """May be replaced before `start`."""
         self.on_notice: Callable[[], None] = lambda: None
         """Called when a run has left a notice for its webhook."""
+        self.on_attempt: Callable[[], None] = lambda: None
+        """Called in the context that a run is executed in."""
         self._config = config
         self._db = db
         self._graphs = graphs
@@ -329,6 +331,7 @@ class Worker:
         return self._tracing.run(run.kwargs.get("trace"), f"run {run.graph_id}", attributes)
 
     async def _attempt(self, running: _Running, span: RunSpan | None) -> None:
+        self.on_attempt()
         run = running.run
         guard = partial(lifecycle.ask_lease, run=run)
         events = running.events = self._open_log(run, guard)

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from waystation.auth.caller import CALLER, Caller
 from waystation.encoding import encode
+from waystation.http.router import server_app
 from waystation.streams.sse import raw_frame
 
 __all__ = ["StreamResponse"]
@@ -78,7 +79,7 @@ class StreamResponse(Response):
             piece = b""
             async for piece in self._body:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-            if scope["app"].state.server.stopping:
+            if server_app(scope).state.server.stopping:
                 if self._is_event_stream():
                     await send({"type": "http.response.body", "body": RECONNECT, "more_body": True})
                 elif not piece.strip():

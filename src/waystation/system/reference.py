@@ -83,6 +83,7 @@ def _parameters(parameters: Any) -> str:
         f"<td>{'required' if parameter.get('required') else 'optional'}</td>"
         f"<td><code>{escape(json.dumps(parameter.get('schema', {})))}</code></td></tr>"
         for parameter in parameters
+        if "name" in parameter  # a custom app's may be a reference
     )
     return f"<h4>Parameters</h4><table>{rows}</table>"
 

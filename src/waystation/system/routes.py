@@ -103,14 +103,21 @@ async def _health(request: Request) -> Response:
 
 async def _document(request: Request) -> dict[str, Any]:
     """Describing all routes takes a while: not on the event loop."""
-    state = request.app.state
+    return await run_in_threadpool(_described, request.app.state)
+
+
+def _described(state: Any) -> dict[str, Any]:
     config = state.server.config
     authentication = getattr(state.server, "authentication", None)
     security = None if authentication is None else authentication.documentation
     hidden = ["webhook"] if config.http.disable_webhooks else []
-    return await run_in_threadpool(
-        openapi_document, state.dispatcher.routes, config.graphs, config.http.mount_prefix, security, hidden
-    )
+    document = openapi_document(state.dispatcher.routes, config.graphs, config.http.mount_prefix, security, hidden)
+    composition = getattr(state, "composition", None)
+    if composition is None:
+        return document
+    from waystation.custom_app.openapi import merged
+
+    return merged(document, composition.custom, protected=composition.protected)
 
 
 async def _figures(server: Any) -> Figures:

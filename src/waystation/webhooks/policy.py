@@ -18,7 +18,7 @@ class WebhookPolicy:
     sent: bool
     """Whether webhooks are delivered at all; they are accepted in any case."""
     local: bool
-    """Whether a webhook may be a path of this server."""
+    """Whether a webhook may be a path of this server: of its custom app, that is."""
 
     @classmethod
     def of(cls, config: Config) -> WebhookPolicy:
@@ -33,7 +33,11 @@ class WebhookPolicy:
             allowed_ports=given.allowed_ports,
             max_length=given.max_url_length,
         )
-        return cls(urls, sent=not config.http.disable_webhooks, local=given.disable_loopback is False)
+        return cls(
+            urls,
+            sent=not config.http.disable_webhooks,
+            local=given.disable_loopback is False and config.http.app is not None,
+        )
 
     def check(self, url: str | None) -> None:
         """Raise UrlRefused for a webhook that would not be delivered. Without asking name servers: a run must not wait for them."""
@@ -43,7 +47,8 @@ class WebhookPolicy:
             self.urls.check(url)
         elif not self.local:
             raise UrlRefused(
-                f"The webhook {url[:200]!r} is not acceptable: a path of this server needs webhooks.url.disable_loopback: false."
+                f"The webhook {url[:200]!r} is not acceptable: a path of this server needs webhooks.url.disable_loopback: false, "
+                "and a custom app (http.app), whose routes it may name."
             )
         elif len(url) > self.urls.max_length:
             raise UrlRefused(f"Invalid webhook: it must have at most {self.urls.max_length} characters.")
