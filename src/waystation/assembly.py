@@ -20,6 +20,7 @@ from waystation.server import Server
 from waystation.storage.checkpoints import Saver
 from waystation.storage.database import Database
 from waystation.store import Store
+from waystation.store.semantic.opening import open_index
 from waystation.streams.bus import Bus, MemoryBus
 from waystation.streams.events import Positions
 from waystation.streams.thread_stream import Publisher
@@ -48,7 +49,9 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
         warn_of_gaps(custom)
     bus = _bus(config)
     db, lock = open_database(config)
-    saver, store, positions = Saver(db), Store(db, config.store.get("ttl")), Positions()
+    saver, positions = Saver(db), Positions()
+    index = None if config.store.index is None else open_index(db, config.store.index, graphs.modules)
+    store = Store(db, config.store.ttl, index=index)
     graphs.attach(store, saver)
     capacity = Capacity(db, config.max_pending_runs)
     worker = None
@@ -69,6 +72,7 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
         graphs=graphs,
         saver=saver,
         store=store,
+        index=index,
         bus=bus,
         streams=Publisher(bus, positions),
         worker=worker,

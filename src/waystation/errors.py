@@ -9,6 +9,7 @@ __all__ = [
     "BadInput",
     "ConfigError",
     "Conflict",
+    "EmbeddingFailed",
     "Forbidden",
     "GraphLoadError",
     "HandlerFailed",
@@ -57,6 +58,10 @@ class Forbidden(WaystationError):
 
 class HandlerFailed(WaystationError):
     """A handler of the project's authentication failed."""
+
+
+class EmbeddingFailed(WaystationError):
+    """The project's embedder failed."""
 
 
 class NotSupported(WaystationError):

@@ -22,6 +22,8 @@ from waystation.runs.worker import Worker
 from waystation.storage.checkpoints import Saver
 from waystation.storage.database import Database
 from waystation.store import Store
+from waystation.store.semantic.index import Index
+from waystation.store.semantic.refresh import refresh_regularly
 from waystation.store.sweeper import sweep_regularly
 from waystation.streams.bus import Bus
 from waystation.streams.sweeper import sweep_events_regularly
@@ -51,6 +53,8 @@ class Server:
     graphs: Graphs
     saver: Saver
     store: Store
+    index: Index | None
+    """None without semantic search."""
     bus: Bus
     streams: Publisher
     worker: Worker | None
@@ -82,6 +86,8 @@ class Server:
         if worker is not None:
             await worker.start()
             self._sweep(sweep_regularly(self.store))
+            if self.index is not None:
+                self._sweep(refresh_regularly(self.db, self.index))
             self._sweep(sweep_events_regularly(self.db, self.config.resumable_ttl_s))
             self._sweep(sweep_threads_regularly(self.db, self.config))
             self._sweep(sweep_deliveries_regularly(self.db, self.config.webhooks.log_days))
@@ -117,6 +123,8 @@ class Server:
         for sweeper in self._sweepers:
             sweeper.cancel()
         await self.bus.stop()
+        if self.index is not None:
+            await asyncio.to_thread(self.index.close)
         await self.db.close()
         if self.lock is not None:
             self.lock.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from waystation.config import GraphSpec, load_config
+from waystation.config import GraphSpec, StoreConfig, load_config
 from waystation.errors import ConfigError
 
 
@@ -144,7 +144,7 @@ def test_sections_from_variables_replace_those_of_the_file(tmp_path: Path) -> No
 
     assert list(config.graphs) == ["other"]
     assert config.http.disabled == {"threads"}
-    assert config.store == {"ttl": {"default_ttl": 5}}
+    assert config.store == StoreConfig(ttl={"default_ttl": 5})
     assert config.checkpointer == {"ttl": {"default_ttl": 9, "strategy": "keep_latest"}}
     assert config.unsupported == ()
 

@@ -48,8 +48,6 @@ def test_a_missing_protection_stops_the_start(
         ("http.app", {"http": {"app": "./app.py:app"}}),
         ("http.enable_custom_route_auth", {"http": {"enable_custom_route_auth": True}}),
         ("http.middleware_order", {"http": {"middleware_order": "auth_first"}}),
-        ("store.index", {"store": {"index": {"dims": 3, "embed": "x"}}}),
-        ("store.path", {"store": {"path": "./s.py:s"}}),
         ("checkpointer.backend", {"checkpointer": {"backend": "mongo"}}),
         ("checkpointer.path", {"checkpointer": {"path": "./c.py:c"}}),
         ("checkpointer.serde", {"checkpointer": {"serde": {"pickle_fallback": True}}}),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = ["FAMILIES", "Headers", "Http", "Project", "Section", "ThreadTtl", "Webhooks", "unknown_keys"]
 
@@ -27,10 +27,7 @@ class GraphEntry(Section):
     @field_validator("path")
     @classmethod
     def _has_variable(cls, path: str) -> str:
-        where, _, variable = path.rpartition(":")
-        if not where or not variable:
-            raise ValueError(f"{path!r} must be './path/file.py:variable' or 'package.module:variable'")
-        return path
+        return _reference(path)
 
 
 class Cors(Section):
@@ -83,10 +80,38 @@ class StoreTtl(Section):
     sweep_interval_minutes: float | None = Field(default=None, gt=0)
 
 
+class StoreIndex(Section):
+    dims: int = Field(ge=1, le=16_000)
+    embed: str
+    fields: list[str] = Field(default=["$"], min_length=1)
+
+    @field_validator("embed")
+    @classmethod
+    def _names_an_embedder(cls, embed: str) -> str:
+        where, _, what = embed.partition(":")
+        if not where or not what:
+            raise ValueError(f"{embed!r} must be 'provider:model' or './path/file.py:function'")
+        return embed
+
+
 class Store(Section):
-    index: dict[str, Any] | None = None
+    index: StoreIndex | None = None
     ttl: StoreTtl | None = None
     path: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _has_variable(cls, path: str | None) -> str | None:
+        return path if path is None else _reference(path)
+
+    @model_validator(mode="after")
+    def _has_one_index(self) -> Self:
+        if self.path is not None and (self.index is not None or self.ttl is not None):
+            raise ValueError(
+                "path: a store of the project's own replaces the built-in one, which index and ttl are for: give those to "
+                "that store where it is made, and remove them here"
+            )
+        return self
 
 
 class ThreadTtl(Section):
@@ -119,10 +144,7 @@ class AuthSection(Section):
     @field_validator("path")
     @classmethod
     def _has_variable(cls, path: str | None) -> str | None:
-        where, _, variable = (path or ":").rpartition(":")
-        if path is not None and (not where or not variable):
-            raise ValueError(f"{path!r} must be './path/file.py:variable' or 'package.module:variable'")
-        return path
+        return path if path is None else _reference(path)
 
     @field_validator("openapi", mode="before")
     @classmethod
@@ -204,6 +226,13 @@ class Project(Section):
         for graph_id in graphs:
             _check_graph_id(graph_id)
         return {key: {"path": entry} if isinstance(entry, str) else entry for key, entry in graphs.items()}
+
+
+def _reference(text: str) -> str:
+    where, _, variable = text.rpartition(":")
+    if not where or not variable:
+        raise ValueError(f"{text!r} must be './path/file.py:variable' or 'package.module:variable'")
+    return text
 
 
 def _check_graph_id(graph_id: str) -> None:

@@ -37,10 +37,6 @@ def _keys(project: Project) -> Iterator[str]:
         yield "http.enable_custom_route_auth"
     if project.http.middleware_order != "middleware_first":
         yield "http.middleware_order"
-    if project.store.index is not None:
-        yield "store.index"
-    if project.store.path is not None:
-        yield "store.path"
     if project.checkpointer.backend != "default":
         yield "checkpointer.backend"
     if project.checkpointer.path is not None:

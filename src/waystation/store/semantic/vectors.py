@@ -1,0 +1,65 @@
+"""The seam between the index and how a dialect keeps and compares vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, bindparam, insert
+from sqlalchemy.types import Text
+
+from waystation.store.queries import ItemRow, Matching
+from waystation.store.semantic.embedder import Vector
+from waystation.store.semantic.tables import store_vectors
+
+__all__ = ["Vectors", "best_of_each", "replace"]
+
+_v = store_vectors.c
+
+_FORGET = store_vectors.delete().where(
+    _v.namespace == bindparam("of_namespace", type_=Text), _v.key == bindparam("of_key", type_=Text)
+)
+
+
+class Vectors(Protocol):
+    """The vectors of one generation of the index."""
+
+    @property
+    def generation(self) -> int:
+        """Of `store_indexes`."""
+        ...
+
+    def stored(self, vector: Vector) -> Any:
+        """The value of the column for `vector`."""
+        ...
+
+    def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[ItemRow]:
+        """The first `wanted` of the matching items that have vectors, with scores, the most similar one first. There are fewer
+        only if no others match."""
+        ...
+
+
+def replace(conn: Connection, vectors: Vectors, items: Mapping[tuple[str, str], Sequence[Vector]]) -> None:
+    """Let each item, which was stored before in this transaction, have these vectors and no others."""
+    conn.execute(_FORGET, [{"of_namespace": namespace, "of_key": key} for namespace, key in items])
+    rows = [
+        {"generation": vectors.generation, "namespace": namespace, "key": key, "vector": vectors.stored(vector)}
+        for (namespace, key), own in items.items()
+        for vector in own
+    ]
+    if rows:
+        conn.execute(insert(store_vectors), rows)
+
+
+def best_of_each(rows: Iterator[ItemRow], wanted: int) -> list[ItemRow]:
+    """The first row of each item, as far as `wanted`. The others are of items with several vectors."""
+    seen: set[tuple[str, str]] = set()
+
+    def first_ones() -> Iterator[ItemRow]:
+        for row in rows:
+            if (row.namespace, row.key) not in seen:
+                seen.add((row.namespace, row.key))
+                yield row
+
+    return list(islice(first_ones(), wanted))
