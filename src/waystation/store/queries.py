@@ -27,18 +27,23 @@ from sqlalchemy import (
 )
 
 from waystation.auth.access import Access
+from waystation.storage.containment import unindexed
 from waystation.storage.json_sql import EncodedJson, JsonSql, json_sql
+from waystation.storage.prepared import Prepared
 from waystation.storage.tables import store_items
 from waystation.store.filters import Condition, InvalidFilter, where
 from waystation.store.namespaces import subtree_end
 
 __all__ = [
+    "ALSO_BELOW",
     "ITEM_COLUMNS",
     "Expiry",
     "ItemRow",
     "Matching",
+    "below",
     "delete_items",
     "get_item",
+    "items_at",
     "list_namespaces",
     "put_items",
     "search_items",
@@ -77,11 +82,21 @@ _LIMIT = bindparam("limit", type_=BigInteger)
 _OFFSET = bindparam("offset", type_=BigInteger)
 
 _ALIVE = or_(_i.expires_at.is_(None), _i.expires_at > bindparam("now", type_=BigInteger))
-_BELOW = and_(_i.namespace >= bindparam("start", type_=Text), _i.namespace < bindparam("end", type_=Text))
+
+
+def below(namespace: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the stored `namespace` is at or below that of a `Matching`."""
+    return and_(namespace >= bindparam("start", type_=Text), namespace < bindparam("end", type_=Text))
+
+
+_BELOW = below(_i.namespace)
+ALSO_BELOW = below(unindexed(_i.namespace))
+"""For `Matching.of`, in a statement that names the items by something else."""
 _FROM = _i.namespace >= bindparam("start", type_=Text)
 _THIS = and_(_i.namespace == bindparam("in_namespace", type_=Text), _i.key == bindparam("with_key", type_=Text))
 
 _GET = select(*ITEM_COLUMNS).where(_THIS, _ALIVE)
+_AT = Prepared(select(*ITEM_COLUMNS).where(_THIS))
 
 _LATEST_FIRST = (_i.updated_at.desc(), _i.namespace, _i.key)
 _NAMESPACES = select(_i.namespace).distinct().where(_BELOW, _ALIVE).order_by(_i.namespace).limit(_LIMIT)
@@ -157,10 +172,11 @@ class Matching:
         self.parameters: dict[str, Any] = {"start": prefix, "end": subtree_end(prefix), "now": now}
         """What the statements of `of` need."""
 
-    def of(self, conn: Connection, statement: Select[Any]) -> Select[Any]:
-        """`statement`, which selects from `store_items` among others, restricted to these items."""
+    def of(self, conn: Connection, statement: Select[Any], below: ColumnElement[bool] = _BELOW) -> Select[Any]:
+        """`statement`, which selects from `store_items` among others, restricted to these items. One that finds them by something
+        better than their namespace says so by `below`."""
         json = json_sql(conn.dialect.name)
-        return self._limited(statement).where(*(_condition(json, condition) for condition in self._conditions))
+        return self._limited(statement, below).where(*(_condition(json, condition) for condition in self._conditions))
 
     def require_numbers(self, conn: Connection) -> None:
         """Raise InvalidFilter if one of these items holds something else than a number where one is compared."""
@@ -178,8 +194,8 @@ class Matching:
                     f"The filter compares numbers, but {where(path)!r} of the item {found.key!r} is not one."
                 )
 
-    def _limited(self, statement: Select[Any]) -> Select[Any]:
-        return self._access.limit(statement.where(_BELOW, _ALIVE), _i.value)
+    def _limited(self, statement: Select[Any], below: ColumnElement[bool] = _BELOW) -> Select[Any]:
+        return self._access.limit(statement.where(below, _ALIVE), _i.value)
 
 
 def search_items(
@@ -190,6 +206,12 @@ def search_items(
     if without is not None:
         statement = statement.where(not_(without))
     return [ItemRow(*row) for row in conn.execute(statement, {**matching.parameters, "limit": limit, "offset": offset})]
+
+
+def items_at(conn: Connection, places: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ItemRow]:
+    """Those of the items, given as namespace and key, that exist, for a caller who has checked that they may be seen."""
+    asked = [_AT.ask(conn, {"in_namespace": namespace, "with_key": key}) for namespace, key in places]
+    return {(row.namespace, row.key): ItemRow(*row) for each in asked for row in each.rows()}
 
 
 def list_namespaces(conn: Connection, start: str, end: str, limit: int, now: int, access: Access) -> list[str]:

@@ -78,7 +78,11 @@ class Index:
         """A page of the matching items, the most similar first. Those without vectors come last, the latest update first."""
         wanted = min(offset + limit, MOST)
         scored = self._vectors.nearest(conn, query, matching, wanted)
-        page = scored[offset:]
+        items = queries.items_at(conn, [item.place for item in scored[offset:]])
+        page = [
+            items[item.place]._replace(score=max(-1.0, min(1.0, item.score)))  # for sums that were rounded
+            for item in scored[offset:]
+        ]
         if len(scored) < wanted:
             rest, past = limit - len(page), max(0, offset - len(scored))
             page += queries.search_items(conn, matching, rest, past, without=self._has_score)

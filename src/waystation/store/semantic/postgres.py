@@ -16,8 +16,8 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    cast,
     func,
-    literal_column,
     select,
     text,
 )
@@ -25,10 +25,10 @@ from sqlalchemy.exc import DBAPIError
 
 from waystation.errors import ConfigError
 from waystation.storage.tables import store_items
-from waystation.store.queries import ITEM_COLUMNS, ItemRow, Matching
+from waystation.store.queries import Matching, below
 from waystation.store.semantic.embedder import Vector
 from waystation.store.semantic.tables import PgVector, store_vectors
-from waystation.store.semantic.vectors import best_of_each
+from waystation.store.semantic.vectors import Ranked, best_of_each
 
 __all__ = ["PgVectors", "create_extension"]
 
@@ -51,15 +51,7 @@ EXTENSION = text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
 
 _v, _i = store_vectors.c, store_items.c
 
-_COUNT = select(func.count()).select_from(
-    select(literal_column("1"))
-    .where(
-        _v.namespace >= bindparam("start", type_=_v.namespace.type),
-        _v.namespace < bindparam("end", type_=_v.namespace.type),
-    )
-    .limit(FEW + 1)
-    .subquery()
-)
+_COUNT = select(func.count()).select_from(select(_v.generation).where(below(_v.namespace)).limit(FEW + 1).subquery())
 
 _ABANDONED = text(
     "SELECT generation FROM store_indexes x WHERE generation < :generation "
@@ -103,20 +95,16 @@ class PgVectors:
         query = bindparam("query", type_=PgVector())
         with_items = store_vectors.join(store_items, and_(_v.namespace == _i.namespace, _v.key == _i.key))
         distance: ColumnElement[float] = _v.vector.op("<#>", return_type=Float())(query)
-        walked: ColumnElement[float] = literal_column(f"(vector::{self._indexed})").op("<#>", return_type=Float())(
-            literal_column(f"CAST(:query AS {self._indexed})")
-        )
+        indexed = PgVector(self._indexed)
+        walked: ColumnElement[float] = cast(_v.vector, indexed).op("<#>", return_type=Float())(cast(query, indexed))
         rows = (
-            select(*ITEM_COLUMNS, (-distance).label("score"))
+            select(_i.namespace, _i.key, (-distance).label("score"))
             .select_from(with_items)
             .where(text(f"store_vectors.{self._own}"), _i.embedded_by == self.generation)
             .limit(bindparam("most"))
         )
         self._walk = rows.order_by(walked)
-        self._compare = rows.where(
-            _v.namespace >= bindparam("start", type_=_v.namespace.type),
-            _v.namespace < bindparam("end", type_=_v.namespace.type),
-        ).order_by(distance, _v.vector_id)
+        self._compare = rows.where(below(_v.namespace)).order_by(distance, _v.vector_id)
 
     def create_index(self, conn: Connection) -> None:
         """The HNSW index, unless it is there; and drop those of which no item is left."""
@@ -134,7 +122,7 @@ class PgVectors:
     def stored(self, vector: Vector) -> str:
         return "[" + ",".join(map(repr, vector)) + "]"
 
-    def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[ItemRow]:
+    def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[Ranked]:
         sought = self.stored(query)
         if (
             self._has_index
@@ -144,22 +132,18 @@ class PgVectors:
             conn.execute(_SETTINGS, {"width": str(max(WIDTH, 2 * wanted))})
             found = self._found(conn, self._walk, sought, matching, wanted)
             if len(found) == wanted:
-                return sorted(found, key=lambda row: -(row.score or 0))
+                return sorted(found, key=lambda item: -item.score)
         return self._found(conn, self._compare, sought, matching, wanted)
 
     def _found(
         self, conn: Connection, ranked: Select[Any], query: str, matching: Matching, wanted: int
-    ) -> list[ItemRow]:
+    ) -> list[Ranked]:
         """The first `wanted` items of `ranked`; with several vectors for an item more rows than that are needed."""
         statement = matching.of(conn, ranked)
         most = wanted + wanted // 2
         while True:
             rows = conn.execute(statement, {**matching.parameters, "query": query, "most": most}).all()
-            found = best_of_each((_clipped(ItemRow(*row)) for row in rows), wanted)
+            found = best_of_each((Ranked(*row) for row in rows), wanted)
             if len(found) == wanted or len(rows) < most:
                 return found
             most *= 4
-
-
-def _clipped(row: ItemRow) -> ItemRow:
-    return row._replace(score=min(1.0, max(-1.0, row.score or 0.0)))

@@ -8,32 +8,42 @@ their ids only grow, so that new ones are all there is to read; rows that are go
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Integer, Select, and_, bindparam, column, func, select
+from sqlalchemy import Connection, Integer, and_, bindparam, column, func, select, tuple_
 from sqlalchemy.types import Text
 
 from waystation.encoding import encode
+from waystation.storage.containment import unindexed
 from waystation.storage.tables import store_items
-from waystation.store.queries import ITEM_COLUMNS, ItemRow, Matching
+from waystation.store.queries import ALSO_BELOW, Matching, below
 from waystation.store.semantic.embedder import Vector
 from waystation.store.semantic.tables import store_vectors
-from waystation.store.semantic.vectors import best_of_each
+from waystation.store.semantic.vectors import Ranked, best_of_each
 
 __all__ = ["MatrixVectors"]
 
-LOOK = 2_000
-"""Of the most similar vectors so many are looked at one after the other. Where fewer than wanted belong to matching items, few
-items match, and it is quicker to find all of those first."""
+FEW = 5_000
+"""Vectors at or below a namespace that are ranked by themselves, not with all others."""
+
+FIRST = 2_000
+"""The most similar vectors that are put in order at first; the others only when these are not enough."""
+
+FAR = 20_000
+"""Of the most similar vectors so many are looked at in order. Where fewer than wanted belong to matching items, few items match, and
+it is quicker to find those first."""
+
+LARGEST_CHUNK = 4_000
+"""Vectors looked at by one statement; they begin with some more than are wanted, and double."""
 
 FETCHED = 5_000
 """Rows read at a time into the matrix."""
 
-DROPPED = 1_000
-"""Rows that are gone and still in the matrix: beyond so many, and a quarter of it, they are dropped."""
+GROWTH = 1_000
+"""After so many new rows, and a quarter of what there was, those that are gone are dropped from the matrix."""
 
 _v, _i = store_vectors.c, store_items.c
 
@@ -42,7 +52,10 @@ _NEW = (
     .where(_v.vector_id > bindparam("last"), _v.generation == bindparam("generation"))
     .order_by(_v.vector_id)
 )
-_COUNT = select(func.count()).select_from(store_vectors)
+_BELOW = select(_v.vector_id).where(below(_v.namespace))
+_COUNT_BELOW = select(func.count()).select_from(
+    select(_v.generation).where(below(_v.namespace)).limit(FEW + 1).subquery()
+)
 _IDS = select(_v.vector_id).where(_v.generation == bindparam("generation"))
 
 
@@ -56,62 +69,61 @@ class MatrixVectors:
         self._ids: NDArray[np.int64] = np.empty(0, np.int64)
         """Of the rows of the matrix, ascending. Both have room for more than they hold."""
         self._matrix: NDArray[np.float32] = np.empty((0, dims), np.float32)
-        self._used = 0
-        with_items = store_vectors.join(store_items, and_(_v.namespace == _i.namespace, _v.key == _i.key))
-        valid = (_v.generation == generation, _i.embedded_by == generation)
+        self._used = self._full = 0
         these = func.json_each(bindparam("ids", type_=Text)).table_valued(column("value", Integer))
-        self._matching_ids = select(_v.vector_id).select_from(with_items).where(*valid)
-        self._items = (
-            select(_v.vector_id, *ITEM_COLUMNS)
-            .select_from(with_items)
-            .where(*valid, _v.vector_id.in_(select(these.c.value)))
+        valid = unindexed(_i.embedded_by) == generation
+        self._ranked = (
+            select(_v.vector_id, _i.namespace, _i.key)
+            .select_from(store_vectors.join(store_items, and_(_v.namespace == _i.namespace, _v.key == _i.key)))
+            .where(_v.vector_id.in_(select(these.c.value)), valid)
         )
+        self._matching = select(_i.namespace, _i.key).where(valid)
 
     def stored(self, vector: Vector) -> bytes:
         return np.asarray(vector, "<f4").tobytes()
 
-    def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[ItemRow]:
+    def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[Ranked]:
         ids, matrix = self._current(conn)
-        scores = matrix @ np.asarray(query, np.float32)
-        if wanted < LOOK:
-            best = self._best(scores, LOOK)
-            found = best_of_each(self._walk(conn, matching, ids[best], scores[best], wanted), wanted)
-            if len(found) == wanted or len(best) == len(ids):
-                return found
-        statement = matching.of(conn, self._matching_ids)
-        matched = np.fromiter(conn.execute(statement, matching.parameters).scalars(), np.int64)
-        rows = np.flatnonzero(np.isin(ids, matched, assume_unique=True))
-        order = rows[np.argsort(-scores[rows], kind="stable")]
-        return best_of_each(self._walk(conn, matching, ids[order], scores[order], wanted), wanted)
+        sought = np.asarray(query, np.float32)
+        if conn.execute(_COUNT_BELOW, matching.parameters).scalar_one() <= FEW:
+            rows = _rows_of(ids, conn.execute(_BELOW, matching.parameters).scalars())
+            return self._first(conn, matching, ids[rows], matrix[rows] @ sought, wanted)
+        scores = matrix @ sought
+        for count in (FIRST, FAR):
+            if wanted < count:
+                best = _highest(scores, count)
+                found = self._first(conn, matching, ids[best], scores[best], wanted)
+                if len(found) == wanted or len(best) == len(ids):
+                    return found
+        statement = select(_v.vector_id).where(
+            tuple_(_v.namespace, _v.key).in_(matching.of(conn, self._matching)), _v.generation == self.generation
+        )
+        rows = _rows_of(ids, conn.execute(statement, matching.parameters).scalars())
+        return self._first(conn, matching, ids[rows], scores[rows], wanted)
 
-    def _best(self, scores: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-        """Where the `count` highest scores are, the highest first; of equal ones the oldest."""
-        places: NDArray[np.intp] = np.arange(len(scores))
-        if len(scores) > count:
-            places = np.sort(np.argpartition(scores, -count)[-count:])
-        best: NDArray[np.intp] = places[np.argsort(-scores[places], kind="stable")]
-        return best
+    def _first(
+        self, conn: Connection, matching: Matching, ids: NDArray[np.int64], scores: NDArray[np.float32], wanted: int
+    ) -> list[Ranked]:
+        """The first `wanted` of the matching items that the vectors `ids` belong to."""
+        order = np.argsort(-scores, kind="stable")  # of equal ones the oldest comes first
+        return best_of_each(self._walk(conn, matching, ids[order], scores[order], wanted), wanted)
 
     def _walk(
         self, conn: Connection, matching: Matching, ids: NDArray[np.int64], scores: NDArray[np.float32], wanted: int
-    ) -> Iterator[ItemRow]:
-        """The matching items of the vectors `ids`, in that order, read in ever larger chunks."""
-        statement = matching.of(conn, self._items)
-        start, chunk = 0, min(2 * wanted, LOOK)
+    ) -> Iterator[Ranked]:
+        """The matching items of the vectors `ids`, in that order, looked up in ever larger chunks."""
+        statement = matching.of(conn, self._ranked, ALSO_BELOW)
+        start, chunk = 0, min(2 * wanted, LARGEST_CHUNK)
         while start < len(ids):
             part = ids[start : start + chunk].tolist()
-            rows = self._fetched(conn, statement, matching, part)
-            for place, vector_id in enumerate(part, start):
-                if (row := rows.get(vector_id)) is not None:
-                    yield row._replace(score=min(1.0, max(-1.0, float(scores[place]))))
+            rows = conn.execute(statement, {**matching.parameters, "ids": encode(part).decode()})
+            places = {row[0]: row[1:] for row in rows}
+            for vector_id, score in zip(part, scores[start:].tolist(), strict=False):
+                if vector_id in places:
+                    namespace, key = places[vector_id]
+                    yield Ranked(namespace, key, score)
             start += chunk
-            chunk = min(4 * chunk, LOOK)
-
-    def _fetched(
-        self, conn: Connection, statement: Select[Any], matching: Matching, ids: list[int]
-    ) -> dict[int, ItemRow]:
-        parameters = {**matching.parameters, "ids": encode(ids).decode()}
-        return {row[0]: ItemRow(*row[1:]) for row in conn.execute(statement, parameters)}
+            chunk = min(2 * chunk, LARGEST_CHUNK)
 
     def _current(self, conn: Connection) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Ids and vectors as of the transaction, and perhaps some more. Neither is changed any more."""
@@ -120,9 +132,10 @@ class MatrixVectors:
             new = conn.execute(_NEW, {"last": last, "generation": self.generation})
             for rows in new.partitions(FETCHED):
                 self._append(rows)
-            gone = self._used - conn.execute(_COUNT).scalar_one()
-            if gone > max(DROPPED, self._used // 4):
-                self._drop(conn)
+            if self._used > self._full:
+                if last:
+                    self._drop(conn)
+                self._full = self._used + max(GROWTH, self._used // 4)
             return self._ids[: self._used], self._matrix[: self._used]
 
     def _append(self, rows: Any) -> None:
@@ -143,3 +156,16 @@ class MatrixVectors:
         keep = np.isin(ids, there, assume_unique=True) | (ids > there.max(initial=0))
         self._ids, self._matrix = ids[keep], self._matrix[: self._used][keep]
         self._used = len(self._ids)
+
+
+def _highest(scores: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Where the `count` highest scores are, in the order of the rows."""
+    if len(scores) <= count:
+        return np.arange(len(scores))
+    return np.sort(np.argpartition(scores, -count)[-count:])
+
+
+def _rows_of(ids: NDArray[np.int64], wanted: Iterable[int]) -> NDArray[np.intp]:
+    """Which rows of the matrix have one of the ids."""
+    rows: NDArray[np.intp] = np.flatnonzero(np.isin(ids, np.fromiter(wanted, np.int64), assume_unique=True))
+    return rows

@@ -30,13 +30,17 @@ __all__ = ["PgVector", "prepare", "store_vectors"]
 
 
 class PgVector(UserDefinedType[str]):
-    """pgvector's type; parameters are text (``[0.5,1]``)."""
+    """One of pgvector's types; parameters are text (``[0.5,1]``)."""
 
     cache_ok = True
     render_bind_cast = True
 
+    def __init__(self, name: str = "vector") -> None:
+        """`name` may have the number of dimensions: ``halfvec(3072)``."""
+        self.name = name
+
     def get_col_spec(self, **kw: Any) -> str:
-        return "VECTOR"
+        return self.name
 
 
 store_vectors = Table(

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, bindparam, insert
 from sqlalchemy.types import Text
 
-from waystation.store.queries import ItemRow, Matching
+from waystation.store.queries import Matching
 from waystation.store.semantic.embedder import Vector
 from waystation.store.semantic.tables import store_vectors
 
-__all__ = ["Vectors", "best_of_each", "replace"]
+__all__ = ["Ranked", "Vectors", "best_of_each", "replace"]
 
 _v = store_vectors.c
 
 _FORGET = store_vectors.delete().where(
     _v.namespace == bindparam("of_namespace", type_=Text), _v.key == bindparam("of_key", type_=Text)
 )
+
+
+class Ranked(NamedTuple):
+    """An item, by its namespace in the stored form and its key, and how near it is, from -1 to 1."""
+
+    namespace: str
+    key: str
+    score: float
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.namespace, self.key
 
 
 class Vectors(Protocol):
@@ -34,8 +45,8 @@ class Vectors(Protocol):
         """The value of the column for `vector`."""
         ...
 
-    def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[ItemRow]:
-        """The first `wanted` of the matching items that have vectors, with scores, the most similar one first. There are fewer
+    def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[Ranked]:
+        """The first `wanted` of the matching items that have vectors, the most similar one first. There are fewer
         only if no others match."""
         ...
 
@@ -52,14 +63,12 @@ def replace(conn: Connection, vectors: Vectors, items: Mapping[tuple[str, str], 
         conn.execute(insert(store_vectors), rows)
 
 
-def best_of_each(rows: Iterator[ItemRow], wanted: int) -> list[ItemRow]:
-    """The first row of each item, as far as `wanted`. The others are of items with several vectors."""
-    seen: set[tuple[str, str]] = set()
-
-    def first_ones() -> Iterator[ItemRow]:
-        for row in rows:
-            if (row.namespace, row.key) not in seen:
-                seen.add((row.namespace, row.key))
-                yield row
-
-    return list(islice(first_ones(), wanted))
+def best_of_each(ranked: Iterable[Ranked], wanted: int) -> list[Ranked]:
+    """The first mention of each item, as far as `wanted`. The others are of items with several vectors."""
+    best: dict[tuple[str, str], Ranked] = {}
+    if wanted:
+        for item in ranked:
+            best.setdefault(item.place, item)
+            if len(best) == wanted:
+                break
+    return list(best.values())
