@@ -93,6 +93,16 @@ class StoreIndex(Section):
             raise ValueError(f"{embed!r} must be 'provider:model' or './path/file.py:function'")
         return embed
 
+    @field_validator("fields")
+    @classmethod
+    def _begin_in_the_value(cls, fields: list[str]) -> list[str]:
+        for path in fields:
+            if path.startswith(("$.", "$[")):
+                raise ValueError(
+                    f"{path!r} would name a field '$'; a path begins in the value: {path[1:].lstrip('.')!r}"
+                )
+        return fields
+
 
 class Store(Section):
     index: StoreIndex | None = None

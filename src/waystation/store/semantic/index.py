@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from langgraph.store.base.embed import get_text_at_path, tokenize_path
+from langgraph.store.base.embed import get_text_at_path
 from sqlalchemy import Connection, and_, exists
 
 from waystation.storage.tables import store_items
@@ -54,11 +54,7 @@ class Index:
         """What is embedded of the JSON object `value`, each text once: at `paths`, or at the configured ones if that is None."""
         if paths is False:
             return []
-        found = (
-            text
-            for path in (self._fields if paths is None else paths)
-            for text in get_text_at_path(value, tokenize_path(path))
-        )
+        found = (text for path in (self._fields if paths is None else paths) for text in get_text_at_path(value, path))
         return list(dict.fromkeys(text for text in found if text.strip()))
 
     async def embed(self, documents: Sequence[str], queries: Sequence[str] = ()) -> Embedded:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
-    func,
     select,
     text,
 )
@@ -28,7 +27,7 @@ from waystation.storage.tables import store_items
 from waystation.store.queries import Matching, below
 from waystation.store.semantic.embedder import Vector
 from waystation.store.semantic.tables import PgVector, store_vectors
-from waystation.store.semantic.vectors import Ranked, best_of_each
+from waystation.store.semantic.vectors import Ranked, are_few, best_of_each
 
 __all__ = ["PgVectors", "create_extension"]
 
@@ -37,9 +36,6 @@ LEAST_VERSION = (0, 8)
 
 LARGEST_VECTOR, LARGEST_HALF = 2_000, 4_000
 """Numbers of a vector that pgvector can index, in single and in half precision."""
-
-FEW = 5_000
-"""Vectors that are compared one by one rather than looked up in the index."""
 
 WIDTH = 100
 """Candidates that a walk of the index keeps at least (``hnsw.ef_search``): more find more of what is nearest, and take longer."""
@@ -50,8 +46,6 @@ WIDEST = 1_000
 EXTENSION = text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
 
 _v, _i = store_vectors.c, store_items.c
-
-_COUNT = select(func.count()).select_from(select(_v.generation).where(below(_v.namespace)).limit(FEW + 1).subquery())
 
 _ABANDONED = text(
     "SELECT generation FROM store_indexes x WHERE generation < :generation "
@@ -124,11 +118,7 @@ class PgVectors:
 
     def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[Ranked]:
         sought = self.stored(query)
-        if (
-            self._has_index
-            and 0 < wanted <= WIDEST // 2
-            and conn.execute(_COUNT, matching.parameters).scalar_one() > FEW
-        ):
+        if self._has_index and 0 < wanted <= WIDEST // 2 and not are_few(conn, matching):
             conn.execute(_SETTINGS, {"width": str(max(WIDTH, 2 * wanted))})
             found = self._found(conn, self._walk, sought, matching, wanted)
             if len(found) == wanted:

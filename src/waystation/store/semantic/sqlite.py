@@ -22,12 +22,9 @@ from waystation.storage.tables import store_items
 from waystation.store.queries import ALSO_BELOW, Matching, below
 from waystation.store.semantic.embedder import Vector
 from waystation.store.semantic.tables import store_vectors
-from waystation.store.semantic.vectors import Ranked, best_of_each
+from waystation.store.semantic.vectors import Ranked, are_few, best_of_each
 
 __all__ = ["MatrixVectors"]
-
-FEW = 5_000
-"""Vectors at or below a namespace that are ranked by themselves, not with all others."""
 
 FIRST = 2_000
 """The most similar vectors that are put in order at first; the others only when these are not enough."""
@@ -53,9 +50,6 @@ _NEW = (
     .order_by(_v.vector_id)
 )
 _BELOW = select(_v.vector_id).where(below(_v.namespace))
-_COUNT_BELOW = select(func.count()).select_from(
-    select(_v.generation).where(below(_v.namespace)).limit(FEW + 1).subquery()
-)
 _IDS = select(_v.vector_id).where(_v.generation == bindparam("generation"))
 
 
@@ -85,7 +79,7 @@ class MatrixVectors:
     def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[Ranked]:
         ids, matrix = self._current(conn)
         sought = np.asarray(query, np.float32)
-        if conn.execute(_COUNT_BELOW, matching.parameters).scalar_one() <= FEW:
+        if are_few(conn, matching):
             rows = _rows_of(ids, conn.execute(_BELOW, matching.parameters).scalars())
             return self._first(conn, matching, ids[rows], matrix[rows] @ sought, wanted)
         scores = matrix @ sought

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, bindparam, insert
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select
 from sqlalchemy.types import Text
 
-from waystation.store.queries import Matching
+from waystation.store.queries import Matching, below
 from waystation.store.semantic.embedder import Vector
 from waystation.store.semantic.tables import store_vectors
 
-__all__ = ["Ranked", "Vectors", "best_of_each", "replace"]
+__all__ = ["Ranked", "Vectors", "are_few", "best_of_each", "replace"]
 
 _v = store_vectors.c
 
 _FORGET = store_vectors.delete().where(
     _v.namespace == bindparam("of_namespace", type_=Text), _v.key == bindparam("of_key", type_=Text)
+)
+
+
+FEW = 5_000
+"""Vectors at or below a namespace that are compared by themselves, instead of being looked for among all."""
+
+_COUNT_BELOW = select(func.count()).select_from(
+    select(_v.generation).where(below(_v.namespace)).limit(bindparam("most", type_=BigInteger)).subquery()
 )
 
 
@@ -49,6 +57,12 @@ class Vectors(Protocol):
         """The first `wanted` of the matching items that have vectors, the most similar one first. There are fewer
         only if no others match."""
         ...
+
+
+def are_few(conn: Connection, matching: Matching) -> bool:
+    """Whether no more than `FEW` vectors are at or below the namespace of `matching`."""
+    count: int = conn.execute(_COUNT_BELOW, {**matching.parameters, "most": FEW + 1}).scalar_one()
+    return count <= FEW
 
 
 def replace(conn: Connection, vectors: Vectors, items: Mapping[tuple[str, str], Sequence[Vector]]) -> None:
