@@ -28,12 +28,23 @@ WithIndex = Callable[..., AbstractAsyncContextManager[LangGraphClient]]
 
 
 @pytest.fixture
-def opened() -> Iterator[Opened]:
+def modules() -> Modules:
+    return Modules(PROJECT, ())
+
+
+@pytest.fixture
+def embedders(modules: Modules) -> Any:
+    """The module of the embedders that `opened` uses, which keeps what it was asked for."""
+    return modules.load("embedders", "./embedders.py:embed")[0]
+
+
+@pytest.fixture
+def opened(modules: Modules) -> Iterator[Opened]:
     indexes: list[Index] = []
 
     def open_(db: Database, embed: str = "embed", *fields: str, **settings: Any) -> Store:
         config = IndexConfig(4, f"./embedders.py:{embed}", fields or ("$",))
-        indexes.append(open_index(db, config, Modules(PROJECT, ())))
+        indexes.append(open_index(db, config, modules))
         return Store(db, index=indexes[-1], **settings)
 
     yield open_
