@@ -17,6 +17,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "Overloaded",
+    "StoreFailed",
     "TooLarge",
     "Unavailable",
     "UnprocessableInput",
@@ -62,6 +63,10 @@ class HandlerFailed(WaystationError):
 
 class EmbeddingFailed(WaystationError):
     """The project's embedder failed."""
+
+
+class StoreFailed(WaystationError):
+    """The project's store failed."""
 
 
 class NotSupported(WaystationError):

@@ -18,6 +18,7 @@ from waystation.storage.database import Database
 from waystation.store import Store
 from waystation.store.semantic.index import Index
 from waystation.store.semantic.opening import open_index
+from waystation.store.semantic.project import load_embedder
 
 PROJECT = Path(__file__).parent / "project"
 
@@ -44,7 +45,7 @@ def opened(modules: Modules) -> Iterator[Opened]:
 
     def open_(db: Database, embed: str = "embed", *fields: str, **settings: Any) -> Store:
         config = IndexConfig(4, f"./embedders.py:{embed}", fields or ("$",))
-        indexes.append(open_index(db, config, modules))
+        indexes.append(open_index(db, config, load_embedder(config, modules)))
         return Store(db, index=indexes[-1], **settings)
 
     yield open_

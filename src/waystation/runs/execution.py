@@ -26,7 +26,7 @@ from waystation.runs.errors import JobTimeout, sanitise
 from waystation.runs.lifecycle import Claimed, LeaseLost, Outcome
 from waystation.runs.translate import Translator, graph_modes
 from waystation.storage.checkpoints import RunSaver
-from waystation.store import Store
+from waystation.store import CustomStore, Store
 from waystation.streams.log import RunLog
 
 __all__ = ["Ending", "Execution"]
@@ -52,7 +52,13 @@ class Execution:
     """One attempt. Lives on a runner loop."""
 
     def __init__(
-        self, run: Claimed, graphs: Graphs, store: Store, saver: RunSaver | None, events: RunLog, timeout_s: float
+        self,
+        run: Claimed,
+        graphs: Graphs,
+        store: Store | CustomStore,
+        saver: RunSaver | None,
+        events: RunLog,
+        timeout_s: float,
     ) -> None:
         self.run = run
         self._graphs = graphs

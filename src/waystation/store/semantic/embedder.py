@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from array import array
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import structlog
 
 from waystation.errors import EmbeddingFailed
+from waystation.own_loop import OwnLoop
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -35,21 +35,15 @@ class Embedder:
     def __init__(self, embeddings: Embeddings, dims: int) -> None:
         self._embeddings = embeddings
         self._dims = dims
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._loop = OwnLoop("waystation-embedder")
 
     def embed(self, documents: Sequence[str], queries: Sequence[str]) -> Future[tuple[list[Vector], list[Vector]]]:
         """The vectors of texts to be found, and of texts to search for. The future raises EmbeddingFailed."""
-        return asyncio.run_coroutine_threadsafe(self._embed(documents, queries), self._running())
+        return self._loop.run(self._embed(documents, queries))
 
     def close(self) -> None:
         """Embed no more. What is being embedded is given up."""
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None and self._thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            self._thread.join()
+        self._loop.close()
 
     async def _embed(self, documents: Sequence[str], queries: Sequence[str]) -> tuple[list[Vector], list[Vector]]:
         found, *sought = await asyncio.gather(
@@ -91,24 +85,3 @@ class Embedder:
         if not math.isfinite(length):
             raise EmbeddingFailed("The project's embedder returned a vector with numbers that are not finite.")
         return array("f", [number / length for number in vector]) if length else vector
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_run, args=(self._loop,), name="waystation-embedder", daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 from sqlalchemy import Connection
 
 from waystation.errors import ConfigError
+from waystation.store.semantic.embedder import Embedder
 from waystation.store.semantic.index import Index
-from waystation.store.semantic.project import load_embedder
 from waystation.store.semantic.tables import prepare
 from waystation.store.semantic.vectors import Vectors
 from waystation.timestamps import now_us
 
 if TYPE_CHECKING:
     from waystation.config import IndexConfig
-    from waystation.graphs.modules import Modules
     from waystation.storage.database import Database
 
 __all__ = ["open_index", "prepare_index"]
 
-log = structlog.get_logger("waystation.store")
 
-
-def open_index(db: Database, config: IndexConfig, modules: Modules) -> Index:
+def open_index(db: Database, config: IndexConfig, embedder: Embedder) -> Index:
     """The index of the store in `db`, ready to be used. On a plain thread. Raises ConfigError."""
-    embedder = load_embedder(config, modules)
     return Index(config.fields, embedder, prepare_index(db, config))
 
 
