@@ -41,6 +41,10 @@ def embed(texts: Sequence[str]) -> list[list[float]]:
     return [vector(text) for text in texts]
 
 
+def vector_of_each(texts: Sequence[str]) -> list[list[float]]:
+    return [vector(text) for text in texts]
+
+
 async def embed_later(texts: Sequence[str]) -> list[list[float]]:
     await asyncio.sleep(0)
     return embed(texts)

@@ -40,6 +40,10 @@ LARGEST_VECTOR, LARGEST_HALF = 2_000, 4_000
 WIDTH = 100
 """Candidates that a walk of the index keeps at least (``hnsw.ef_search``): more find more of what is nearest, and take longer."""
 
+FAR = 4_000
+"""Vectors that a walk passes at most (``hnsw.max_scan_tuples``). It takes about as long as a filter takes for 100,000 items: where fewer
+than wanted match by then, it is quicker to find those first."""
+
 WIDEST = 1_000
 """What pgvector allows for it."""
 
@@ -53,7 +57,8 @@ _ABANDONED = text(
 )
 
 _SETTINGS = text(
-    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', :width, true)"
+    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', :width, true), "
+    "set_config('hnsw.max_scan_tuples', :far, true)"
 )
 
 
@@ -119,7 +124,7 @@ class PgVectors:
     def nearest(self, conn: Connection, query: Vector, matching: Matching, wanted: int) -> list[Ranked]:
         sought = self.stored(query)
         if self._has_index and 0 < wanted <= WIDEST // 2 and not are_few(conn, matching):
-            conn.execute(_SETTINGS, {"width": str(max(WIDTH, 2 * wanted))})
+            conn.execute(_SETTINGS, {"width": str(max(WIDTH, 2 * wanted)), "far": str(FAR)})
             found = self._found(conn, self._walk, sought, matching, wanted)
             if len(found) == wanted:
                 return sorted(found, key=lambda item: -item.score)
