@@ -91,8 +91,9 @@ async def test_an_item_that_cannot_be_embedded_holds_up_no_other(db: Database, o
     assert await keys(store, "dog") == [("3", 1.0), ("1", 0.0), ("2", None)]
 
 
+@pytest.mark.parametrize("by_a_server_with_index", [True, False])
 async def test_an_item_written_meanwhile_keeps_what_was_written(
-    db: Database, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    db: Database, opened: Opened, monkeypatch: pytest.MonkeyPatch, by_a_server_with_index: bool
 ) -> None:
     await Store(db).aput(("a",), "k", {"text": "apple"})
     store = opened(db)
@@ -100,12 +101,12 @@ async def test_an_item_written_meanwhile_keeps_what_was_written(
 
     async def and_meanwhile(*args: Any) -> Any:
         found = await embed(*args)
-        await store.aput(("a",), "k", {"text": "cat"})
+        await (store if by_a_server_with_index else Store(db)).aput(("a",), "k", {"text": "cat"})
         return found
 
     monkeypatch.setattr(refreshing, "_embedded", and_meanwhile)
     assert await refreshed(db, store) == 0
-    assert await keys(store, "dog") == [("k", 1.0)]
+    assert await keys(store, "dog") == [("k", 1.0 if by_a_server_with_index else None)]
 
 
 async def test_only_the_last_configuration_and_one_process_at_a_time_embed(db: Database, opened: Opened) -> None:
