@@ -42,7 +42,7 @@ def main() -> None:
     options = _options()
     for dialect in [options.dialect] if options.dialect else ["sqlite", "postgresql"]:
         for number in map(int, options.threads.split(",")):
-            with _place(dialect) as environ:
+            with place(dialect) as environ:
                 asyncio.run(_at_database(environ, dialect, number, options.seconds))
                 if options.http:
                     with serving(options.port, environ) as server:
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 @contextmanager
-def _place(dialect: str) -> Iterator[Mapping[str, str]]:
+def place(dialect: str) -> Iterator[Mapping[str, str]]:
     """An empty database, as the variables that lead a server to it."""
     with tempfile.TemporaryDirectory() as folder:
         if dialect == "sqlite":
@@ -61,7 +61,7 @@ def _place(dialect: str) -> Iterator[Mapping[str, str]]:
 
 
 @asynccontextmanager
-async def _opened(environ: Mapping[str, str]) -> AsyncIterator[Database]:
+async def opened(environ: Mapping[str, str]) -> AsyncIterator[Database]:
     uri = environ.get("DATABASE_URI")
     db: Database = (
         PostgresDatabase(uri) if uri else SqliteDatabase(Path(environ["WAYSTATION_DATA_DIR"]) / DATABASE_FILE)
@@ -74,14 +74,14 @@ async def _opened(environ: Mapping[str, str]) -> AsyncIterator[Database]:
 
 
 async def _at_database(environ: Mapping[str, str], dialect: str, number: int, seconds: float) -> None:
-    async with _opened(environ) as db:
+    async with opened(environ) as db:
         started = time.perf_counter()
         await populate(db, number)
         print(f"\n{dialect}, {number:,} threads, inserted in {time.perf_counter() - started:.0f} s")
         for name, filters, order, page in _cases(number):
-            await _timed(name, seconds, partial(_find, db, filters, order, page))
+            await timed(name, seconds, partial(_find, db, filters, order, page))
         for name, filters in _countable(number):
-            await _timed(name, seconds, partial(db.read, search.count, filters, EVERYTHING))
+            await timed(name, seconds, partial(db.read, search.count, filters, EVERYTHING))
 
 
 async def _find(db: Database, filters: Filters, order: Order, page: Page) -> Any:
@@ -93,9 +93,9 @@ async def _over_http(url: str, dialect: str, number: int, seconds: float) -> Non
     async with aiohttp.ClientSession(url) as client:
         for name, filters, order, page in _cases(number):
             body = {"limit": page.limit, "offset": page.offset, "sort_by": order.column, **_wire(filters)}
-            await _timed(name, seconds, partial(_post, client, "/threads/search", body))
+            await timed(name, seconds, partial(_post, client, "/threads/search", body))
         for name, filters in _countable(number):
-            await _timed(name, seconds, partial(_post, client, "/threads/count", _wire(filters)))
+            await timed(name, seconds, partial(_post, client, "/threads/count", _wire(filters)))
 
 
 async def _post(client: aiohttp.ClientSession, path: str, body: Mapping[str, Any]) -> None:
@@ -145,7 +145,7 @@ def _countable(number: int) -> list[tuple[str, Filters]]:
     return list(named.items())
 
 
-async def _timed(name: str, seconds: float, call: Callable[[], Awaitable[Any]]) -> None:
+async def timed(name: str, seconds: float, call: Callable[[], Awaitable[Any]]) -> None:
     """Run `call` again and again for so many seconds, and print how long it took, in ms."""
     await call()
     times: list[float] = []

@@ -21,7 +21,10 @@ from waystation.runs.worker import Timing, Worker
 from waystation.server import Server
 from waystation.storage.checkpoints import Saver
 from waystation.storage.database import Database
-from waystation.store import Store
+from waystation.store import CustomStore, Store
+from waystation.store.custom import open_custom_store
+from waystation.store.semantic.opening import open_index
+from waystation.store.semantic.project import load_embedder
 from waystation.streams.bus import Bus, MemoryBus
 from waystation.streams.events import Positions
 from waystation.streams.thread_stream import Publisher
@@ -56,8 +59,15 @@ def build_server(
     if custom is not None and role != "worker":
         warn_of_gaps(custom)
     bus = _bus(config)
+    # What the project has for the store comes first: a mistake there is found before anything is opened.
+    embedder = None if config.store.index is None else load_embedder(config.store.index, graphs.modules)
+    custom_store = _custom_store(config, graphs)
     db, lock = open_database(config)
-    saver, store, positions = Saver(db), Store(db, config.store.get("ttl")), Positions()
+    saver, positions = Saver(db), Positions()
+    index = None
+    if config.store.index is not None and embedder is not None:
+        index = open_index(db, config.store.index, embedder)
+    store = custom_store or Store(db, config.store.ttl, index=index)
     graphs.attach(store, saver)
     metrics, tracing = Metrics(), tracing_of(config)
     capacity = Capacity(db, config.max_pending_runs)
@@ -81,6 +91,7 @@ def build_server(
         graphs=graphs,
         saver=saver,
         store=store,
+        index=index,
         bus=bus,
         streams=Publisher(bus, positions),
         worker=worker,
@@ -112,6 +123,12 @@ def _deliverer(
     if not webhooks.sent or (role == "api" and local is None):
         return None
     return Deliverer(db, config.webhooks, webhooks.urls, metrics.webhooks, local_app=local)
+
+
+def _custom_store(config: Config, graphs: Graphs) -> CustomStore | None:
+    if config.store.path is None:
+        return None
+    return open_custom_store(config.store.path, graphs.modules, in_workspaces=config.api_keys)
 
 
 def _bus(config: Config) -> Bus:

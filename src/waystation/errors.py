@@ -9,6 +9,7 @@ __all__ = [
     "BadInput",
     "ConfigError",
     "Conflict",
+    "EmbeddingFailed",
     "Forbidden",
     "GraphLoadError",
     "HandlerFailed",
@@ -16,6 +17,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "Overloaded",
+    "StoreFailed",
     "TooLarge",
     "Unavailable",
     "UnprocessableInput",
@@ -57,6 +59,14 @@ class Forbidden(WaystationError):
 
 class HandlerFailed(WaystationError):
     """A handler of the project's authentication failed."""
+
+
+class EmbeddingFailed(WaystationError):
+    """The project's embedder failed."""
+
+
+class StoreFailed(WaystationError):
+    """The project's store failed."""
 
 
 class NotSupported(WaystationError):

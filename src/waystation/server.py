@@ -22,7 +22,9 @@ from waystation.runs.engine import Engine
 from waystation.runs.worker import Worker
 from waystation.storage.checkpoints import Saver
 from waystation.storage.database import Database
-from waystation.store import Store
+from waystation.store import CustomStore, Store
+from waystation.store.semantic.index import Index
+from waystation.store.semantic.refresh import refresh_regularly
 from waystation.store.sweeper import sweep_regularly
 from waystation.streams.bus import Bus
 from waystation.streams.sweeper import sweep_events_regularly
@@ -51,7 +53,9 @@ class Server:
     db: Database
     graphs: Graphs
     saver: Saver
-    store: Store
+    store: Store | CustomStore
+    index: Index | None
+    """None without semantic search."""
     bus: Bus
     streams: Publisher
     worker: Worker | None
@@ -84,7 +88,10 @@ class Server:
             await self.db.write(assistants.install, self.graphs, now_us(), self.config.graph_configs)
         if worker is not None:
             await worker.start()
-            self._sweep(sweep_regularly(self.store))
+            if isinstance(self.store, Store):
+                self._sweep(sweep_regularly(self.store))
+            if self.index is not None:
+                self._sweep(refresh_regularly(self.db, self.index))
             self._sweep(sweep_events_regularly(self.db, self.config.resumable_ttl_s))
             self._sweep(sweep_threads_regularly(self.db, self.config))
             self._sweep(sweep_deliveries_regularly(self.db, self.config.webhooks.log_days))
@@ -122,6 +129,10 @@ class Server:
         await self.bus.stop()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
+        if self.index is not None:
+            await asyncio.to_thread(self.index.close)
+        if isinstance(self.store, CustomStore):
+            await asyncio.to_thread(self.store.close)
         await self.db.close()
         if self.lock is not None:
             self.lock.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from waystation.config import GraphSpec, load_config
+from waystation.config import GraphSpec, IndexConfig, StoreConfig, load_config
 from waystation.errors import ConfigError
 
 
@@ -144,7 +144,7 @@ def test_sections_from_variables_replace_those_of_the_file(tmp_path: Path) -> No
 
     assert list(config.graphs) == ["other"]
     assert config.http.disabled == {"threads"}
-    assert config.store == {"ttl": {"default_ttl": 5}}
+    assert config.store == StoreConfig(ttl={"default_ttl": 5})
     assert config.checkpointer == {"ttl": {"default_ttl": 9, "strategy": "keep_latest"}}
     assert config.unsupported == ()
 
@@ -213,6 +213,26 @@ def test_keys_for_building_images_are_accepted_and_others_reported(tmp_path: Pat
         ('{"graphs": {}, "http": {"disable_runs": "yes"}}', "http.disable_runs: Input should be a valid boolean"),
         ('{"graphs": {}, "http": {"cors": {"max_age": "1"}}}', "http.cors.max_age: Input should be a valid integer"),
         ('{"graphs": {}, "store": {"ttl": {"default_ttl": 0}}}', "store.ttl.default_ttl: Input should be greater"),
+        ('{"graphs": {}, "store": {"index": {"embed": "a:b"}}}', "store.index.dims: Field required"),
+        (
+            '{"graphs": {}, "store": {"index": {"dims": 0, "embed": "a:b"}}}',
+            "store.index.dims: Input should be greater",
+        ),
+        ('{"graphs": {}, "store": {"index": {"dims": 3}}}', "store.index.embed: Field required"),
+        (
+            '{"graphs": {}, "store": {"index": {"dims": 3, "embed": "a"}}}',
+            "store.index.embed: 'a' must be 'provider:model'",
+        ),
+        (
+            '{"graphs": {}, "store": {"index": {"dims": 3, "embed": "a:b", "fields": []}}}',
+            "store.index.fields: List should",
+        ),
+        (
+            '{"graphs": {}, "store": {"index": {"dims": 3, "embed": "a:b", "fields": ["$.t"]}}}',
+            "begins in the value: 't'",
+        ),
+        ('{"graphs": {}, "store": {"path": "s.py"}}', "store.path: 's.py' must be './path/file.py:variable'"),
+        ('{"graphs": {}, "store": {"path": "s:s", "ttl": {}}}', "store: path: a store of the project's own replaces"),
         ('{"graphs": {}, "checkpointer": {"ttl": {"strategy": "x"}}}', "checkpointer.ttl.strategy: Input should be"),
     ],
 )
@@ -223,6 +243,13 @@ def test_a_bad_file_is_refused_with_file_key_and_cause(tmp_path: Path, content: 
 
     assert str(path) in said
     assert message in said
+
+
+def test_the_index_of_the_store(tmp_path: Path) -> None:
+    index = {"dims": 3, "embed": "openai:text-embedding-3-small"}
+    config = load_config(project(tmp_path, store={"index": index}), {})
+    assert config.store.index == IndexConfig(3, "openai:text-embedding-3-small", ("$",))
+    assert config.unsupported == ()
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

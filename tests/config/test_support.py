@@ -45,8 +45,6 @@ def test_a_missing_protection_stops_the_start(
         ("priority", {"priority": {"path": "./p.py:p"}}),
         ("ui", {"ui": {"agent": "./ui.tsx"}}),
         ("ui_config", {"ui_config": {"shared": ["react"]}}),
-        ("store.index", {"store": {"index": {"dims": 3, "embed": "x"}}}),
-        ("store.path", {"store": {"path": "./s.py:s"}}),
         ("checkpointer.backend", {"checkpointer": {"backend": "mongo"}}),
         ("checkpointer.path", {"checkpointer": {"path": "./c.py:c"}}),
         ("checkpointer.serde", {"checkpointer": {"serde": {"pickle_fallback": True}}}),

@@ -14,7 +14,7 @@ from langgraph.store.memory import InMemoryStore
 
 from waystation.storage.sqlite import SqliteDatabase
 from waystation.storage.tables import metadata, store_items
-from waystation.store import batch
+from waystation.store import reads
 from waystation.store.store import Store
 
 LABELS = ["a", "a-b", "a b", "b", "ü", "a\tb", "a\x01", "a\nI", "a%", "_"]
@@ -88,7 +88,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteDatabas
 def test_same_answers(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, chunk: int, sequence: list[list[Op]]
 ) -> None:
-    monkeypatch.setattr(batch, "NAMESPACES_AT_FIRST", chunk)
+    monkeypatch.setattr(reads, "NAMESPACES_AT_FIRST", chunk)
     database.write_blocking(lambda conn: conn.execute(store_items.delete()))
     store, memory = Store(database), Memory()
     for ops in sequence:

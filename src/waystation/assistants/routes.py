@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from waystation.app import Server
     from waystation.graphs import Graphs
     from waystation.runs.models import RunConfig
-    from waystation.store import Store
+    from waystation.store import CustomStore, Store
 
 __all__ = ["router"]
 
@@ -225,7 +225,7 @@ async def _opening(request: Request, server: Server, assistant_id: str) -> tuple
     return row["graph_id"], config
 
 
-def _store(request: Request) -> Store:
+def _store(request: Request) -> Store | CustomStore:
     """What a factory gets for its store: that of the caller's workspace."""
     return _server(request).store.within(access_of(request).home)
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, false, or_
 
 from waystation.encoding import decode, encode
-from waystation.storage.containment import contains_bound, member_equals
+from waystation.storage.containment import contained, contains_bound, has_member, member_equals
 
 __all__ = [
     "NOTHING",
@@ -28,6 +28,7 @@ __all__ = [
     "condition",
     "parameters",
     "parse",
+    "passes",
     "required",
     "shape",
 ]
@@ -131,6 +132,18 @@ def condition(part: Filter, document: ColumnElement[Any], bind: Bind) -> ColumnE
     if not inner:
         return false()
     return or_(*inner) if part.alternatives else and_(*inner)
+
+
+def passes(part: Filter | None, document: Any) -> bool:
+    """Whether the decoded JSON `document` meets `part`, as `condition` has it in SQL; None is a filter that limits nothing."""
+    if part is None:
+        return True
+    if isinstance(part, Contains):
+        return contained(decode(part.needle), document)
+    if isinstance(part, Member):
+        return has_member(document, part.key, decode(part.value))
+    each = (passes(inner, document) for inner in part.parts)
+    return any(each) if part.alternatives else all(each)
 
 
 def _all(parts: Sequence[Filter]) -> Filter | None:

@@ -20,6 +20,10 @@ def migrate_database(config_path: Path) -> None:
 
     config = configuration(config_path, {})
     db, lock = open_database(config)
+    if config.store.index is not None:
+        from waystation.store.semantic.opening import prepare_index
+
+        prepare_index(db, config.store.index)
     asyncio.run(db.close())
     if lock is not None:
         lock.close()

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from waystation.config import settings, values
 from waystation.config.environment import read_env
 from waystation.config.http import http_config
-from waystation.config.model import AuthConfig, Config, GraphSpec
-from waystation.config.project import AuthSection, Project, ThreadTtl, unknown_keys
+from waystation.config.model import AuthConfig, Config, GraphSpec, IndexConfig, StoreConfig
+from waystation.config.project import AuthSection, Project, Store, ThreadTtl, unknown_keys
 from waystation.config.support import unsupported
 from waystation.config.webhooks import webhook_config
 from waystation.errors import ConfigError
@@ -54,7 +54,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
             "http": http_config(project.http, given),
             "auth": _auth(path, project.auth),
             "webhooks": webhook_config(project.webhooks, given, variables),
-            "store": project.store.model_dump(exclude_unset=True),
+            "store": _store(project.store),
             "checkpointer": _checkpointer(project, given),
             "unsupported": unsupported(project, variables),
             **{name: given[name] for name in direct},
@@ -147,6 +147,15 @@ def _auth(path: Path, section: AuthSection | None) -> AuthConfig | None:
     headers = tuple(name.lower() for name in section.cache.cache_keys)
     return replace(
         config, cache_headers=headers, cache_ttl_s=section.cache.ttl_seconds, cache_size=section.cache.max_size
+    )
+
+
+def _store(section: Store) -> StoreConfig:
+    index = section.index
+    return StoreConfig(
+        ttl={} if section.ttl is None else section.ttl.model_dump(exclude_unset=True),
+        index=None if index is None else IndexConfig(index.dims, index.embed, tuple(index.fields)),
+        path=section.path,
     )
 
 

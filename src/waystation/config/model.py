@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AuthConfig", "Config", "GraphSpec", "HttpConfig", "WebhookConfig"]
+__all__ = ["AuthConfig", "Config", "GraphSpec", "HttpConfig", "IndexConfig", "StoreConfig", "WebhookConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,28 @@ class AuthConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexConfig:
+    """The ``store.index`` section: semantic search (spec 19)."""
+
+    dims: int
+    """Numbers in a vector."""
+    embed: str
+    """``provider:model``, or where the project's function or Embeddings object is."""
+    fields: tuple[str, ...] = ("$",)
+    """JSON paths into an item's value, whose texts are embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """The ``store`` section."""
+
+    ttl: Mapping[str, Any] = field(default_factory=dict)
+    index: IndexConfig | None = None
+    path: str | None = None
+    """Of the project's own store, which replaces the built-in one."""
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookConfig:
     """The ``webhooks`` section, and how deliveries are repeated (spec 11)."""
 
@@ -106,7 +128,7 @@ class Config:
     crons_enabled: bool = True
     cron_interval_s: float = 5
     """How often the scheduler looks at least."""
-    store: Mapping[str, Any] = field(default_factory=dict)
+    store: StoreConfig = StoreConfig()
     checkpointer: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path = Path(".waystation")
     database_uri: str | None = field(default=None, repr=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = ["FAMILIES", "Headers", "Http", "Project", "Section", "ThreadTtl", "Webhooks", "unknown_keys"]
 
@@ -93,10 +93,48 @@ class StoreTtl(Section):
     sweep_interval_minutes: float | None = Field(default=None, gt=0)
 
 
+class StoreIndex(Section):
+    dims: int = Field(ge=1, le=16_000)
+    embed: str
+    fields: list[str] = Field(default=["$"], min_length=1)
+
+    @field_validator("embed")
+    @classmethod
+    def _names_an_embedder(cls, embed: str) -> str:
+        where, _, what = embed.partition(":")
+        if not where or not what:
+            raise ValueError(f"{embed!r} must be 'provider:model' or './path/file.py:function'")
+        return embed
+
+    @field_validator("fields")
+    @classmethod
+    def _begin_in_the_value(cls, fields: list[str]) -> list[str]:
+        for path in fields:
+            if path.startswith(("$.", "$[")):
+                raise ValueError(
+                    f"{path!r} would name a field '$'; a path begins in the value: {path[1:].lstrip('.')!r}"
+                )
+        return fields
+
+
 class Store(Section):
-    index: dict[str, Any] | None = None
+    index: StoreIndex | None = None
     ttl: StoreTtl | None = None
     path: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _has_variable(cls, path: str | None) -> str | None:
+        return path if path is None else _reference(path)
+
+    @model_validator(mode="after")
+    def _has_one_index(self) -> Self:
+        if self.path is not None and (self.index is not None or self.ttl is not None):
+            raise ValueError(
+                "path: a store of the project's own replaces the built-in one, which index and ttl are for: give those to "
+                "that store where it is made, and remove them here"
+            )
+        return self
 
 
 class ThreadTtl(Section):

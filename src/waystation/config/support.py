@@ -31,10 +31,6 @@ def _keys(project: Project) -> Iterator[str]:
             yield name
     if project.auth is not None and project.auth.allow_langsmith_api_keys:
         yield "auth.allow_langsmith_api_keys"
-    if project.store.index is not None:
-        yield "store.index"
-    if project.store.path is not None:
-        yield "store.path"
     if project.checkpointer.backend != "default":
         yield "checkpointer.backend"
     if project.checkpointer.path is not None:

@@ -27,7 +27,7 @@ from waystation.runs.errors import JobTimeout, sanitise
 from waystation.runs.lifecycle import Claimed, LeaseLost, Outcome
 from waystation.runs.translate import Translator, graph_modes
 from waystation.storage.checkpoints import RunSaver
-from waystation.store import Store
+from waystation.store import CustomStore, Store
 from waystation.streams.log import RunLog
 
 __all__ = ["Ending", "Execution"]
@@ -56,7 +56,7 @@ class Execution:
         self,
         run: Claimed,
         graphs: Graphs,
-        store: Store,
+        store: Store | CustomStore,
         saver: RunSaver | None,
         events: RunLog,
         timeout_s: float,

@@ -37,7 +37,7 @@ from waystation.runs.loops import RunnerLoops
 from waystation.storage.checkpoints import RunSaver, Saver
 from waystation.storage.database import Database
 from waystation.storage.stalled import end_stalled
-from waystation.store import Store
+from waystation.store import CustomStore, Store
 from waystation.streams import queries as event_queries
 from waystation.streams.bus import Bus
 from waystation.streams.events import Positions, RunEnd
@@ -107,7 +107,7 @@ class Worker:
         config: Config,
         db: Database,
         graphs: Graphs,
-        store: Store,
+        store: Store | CustomStore,
         saver: Saver,
         bus: Bus,
         positions: Positions,

@@ -19,7 +19,16 @@ from sqlalchemy.types import Boolean
 
 from waystation.encoding import decode
 
-__all__ = ["contained", "contains", "contains_bound", "member_equals", "register", "unindexed", "unwalked"]
+__all__ = [
+    "contained",
+    "contains",
+    "contains_bound",
+    "has_member",
+    "member_equals",
+    "register",
+    "unindexed",
+    "unwalked",
+]
 
 
 class json_contains(GenericFunction[bool]):
@@ -156,10 +165,12 @@ class _Contains:
 
 
 def _member_equals(document: str | None, key: str, value: str) -> bool:
-    if document is None:
-        return False
-    found = decode(document)
-    return isinstance(found, dict) and key in found and _same(found[key], decode(value))
+    return document is not None and has_member(decode(document), key, decode(value))
+
+
+def has_member(document: Any, key: str, value: Any) -> bool:
+    """Whether the decoded JSON `document` is an object whose member `key` equals the decoded `value` in depth."""
+    return isinstance(document, dict) and key in document and _same(document[key], value)
 
 
 def _same(one: Any, other: Any) -> bool:

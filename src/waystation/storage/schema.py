@@ -15,9 +15,9 @@ from waystation.errors import ConfigError
 from waystation.storage.database import Database
 from waystation.storage.tables import metadata
 
-__all__ = ["HEAD", "require_current", "upgrade"]
+__all__ = ["HEAD", "lock_schema", "require_current", "upgrade"]
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -38,7 +38,7 @@ def upgrade(db: Database) -> None:
 def upgrade_connection(conn: Connection) -> None:
     """`upgrade` as part of the caller's transaction."""
     if conn.dialect.name == "postgresql":
-        conn.execute(text(LOCK))
+        lock_schema(conn)
     tables = set(inspect(conn).get_table_names())
     if "alembic_version" not in tables:
         if common := sorted(tables & metadata.tables.keys()):
@@ -50,6 +50,11 @@ def upgrade_connection(conn: Connection) -> None:
     version = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if version != HEAD:
         _migrate(conn, version)
+
+
+def lock_schema(conn: Connection) -> None:
+    """Keep other processes from changing the tables of a PostgreSQL database until this transaction ends."""
+    conn.execute(text(LOCK))
 
 
 def require_current(conn: Connection) -> None:

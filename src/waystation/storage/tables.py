@@ -44,6 +44,7 @@ __all__ = [
     "last_words",
     "metadata",
     "runs",
+    "store_indexes",
     "store_items",
     "threads",
     "webhook_deliveries",
@@ -242,8 +243,29 @@ store_items = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("ttl_minutes", Float),
     Column("expires_at", BigInteger),
+    Column("paths", Json),
+    Column("embedded_by", BigInteger, nullable=False, server_default="0"),
     _partial_index("ix_store_items_expires_at", "expires_at", where=EXPIRES),
 )
+"""`paths` is what of the value is embedded: a list of JSON paths, ``false``, or NULL for those of the configuration. `embedded_by`
+is the generation of `store_indexes` that the item's vectors are of; 0 for none. (The vectors' own table is made when an index
+is configured: `waystation.store.semantic.tables`.)"""
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""An integer that the database assigns: SQLite does so only for columns of just this type."""
+
+store_indexes = Table(
+    "store_indexes",
+    metadata,
+    Column("generation", Key, primary_key=True, autoincrement=True),
+    Column("embed", Text, nullable=False),
+    Column("dims", Integer, nullable=False),
+    Column("fields", Json, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("leased_until", BigInteger, nullable=False),
+)
+"""Each configuration of ``store.index`` that there was, the last one in force. Whoever holds the lease embeds what was stored
+under an earlier one."""
 
 api_keys = Table(
     "api_keys",
@@ -257,9 +279,6 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
 )
 """Of a key only what it begins with (`key_id`) and a digest are stored. One without a user is a service's."""
-
-Key = BigInteger().with_variant(Integer, "sqlite")
-"""An integer that the database assigns: SQLite does so only for columns of just this type."""
 
 checkpoint_threads = Table(
     "checkpoint_threads",

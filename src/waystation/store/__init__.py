@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from waystation.store.custom import CustomStore
 from waystation.store.store import Store
 from waystation.store.sweeper import sweep_regularly
 
-__all__ = ["Store", "sweep_regularly"]
+__all__ = ["CustomStore", "Store", "sweep_regularly"]

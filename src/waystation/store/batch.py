@@ -1,4 +1,4 @@
-"""A batch of store operations, checked and ready to run in one transaction.
+"""A batch of store operations, checked and ready to run.
 
 Reads see the store as it was before the batch, then the puts are applied, the last one of each item: what LangGraph's own
 stores do. Everything that does not need the database (validation, encoding) happens when the batch is made, on the
@@ -8,48 +8,25 @@ caller's thread.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
-from langgraph.store.base import (
-    GetOp,
-    Item,
-    ListNamespacesOp,
-    MatchCondition,
-    Op,
-    PutOp,
-    Result,
-    SearchItem,
-    SearchOp,
-)
+from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
 from sqlalchemy import Connection
 
 from waystation.auth.access import Access
-from waystation.encoding import encode
+from waystation.encoding import decode, encode
 from waystation.errors import BadInput
 from waystation.store import queries
-from waystation.store.filters import Condition, parse_filter
-from waystation.store.namespaces import (
-    after,
-    decode_namespace,
-    encode_namespace,
-    literal_head,
-    matches,
-    subtree_end,
-)
-from waystation.timestamps import MICROSECONDS
+from waystation.store.filters import parse_filter
+from waystation.store.namespaces import encode_namespace
+from waystation.store.reads import Get, Listing, Search, expiry, listing, page
+from waystation.store.semantic.index import Embedded, Index
 
 __all__ = ["Batch", "Outcome"]
 
-LARGEST = 2**62
-"""Limits, offsets and times are cut to this: it fits a 64-bit column, and nothing reaches it."""
-
-NAMESPACES_AT_FIRST = 20
-NAMESPACES_AT_ONCE = 500
-"""Namespaces fetched by the first and, doubling up to it, by a later statement while listing."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Place = tuple[str, str]
+"""Namespace, in its stored form, and key of an item."""
 
 
 class Outcome(NamedTuple):
@@ -60,99 +37,21 @@ class Outcome(NamedTuple):
     """The new expiry of items whose time to live starts anew because they were read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Get:
-    namespace: str
-    key: str
-    refresh: bool
-
-    def run(self, conn: Connection, now: int, access: Access, prolonged: list[queries.Expiry]) -> Item | None:
-        row = queries.get_item(conn, self.namespace, self.key, now, access)
-        if row is None:
-            return None
-        if self.refresh:
-            _prolong(row, now, prolonged)
-        return Item(
-            value=row.value,
-            key=row.key,
-            namespace=_seen(row.namespace),
-            created_at=_moment(row.created_at),
-            updated_at=_moment(row.updated_at),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    prefix: str
-    conditions: tuple[Condition, ...]
-    limit: int
-    offset: int
-    refresh: bool
-
-    def run(self, conn: Connection, now: int, access: Access, prolonged: list[queries.Expiry]) -> list[SearchItem]:
-        rows = queries.search_items(conn, self.prefix, self.conditions, self.limit, self.offset, now, access)
-        if self.refresh:
-            for row in rows:
-                _prolong(row, now, prolonged)
-        return [
-            SearchItem(
-                _seen(row.namespace),
-                row.key,
-                row.value,
-                created_at=_moment(row.created_at),
-                updated_at=_moment(row.updated_at),
-            )
-            for row in rows
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class _List:
-    root: str
-    conditions: tuple[MatchCondition, ...]
-    max_depth: int | None
-    limit: int
-    offset: int
-
-    def run(self, conn: Connection, now: int, access: Access, _: list[queries.Expiry]) -> list[tuple[str, ...]]:
-        """Walk the namespaces in order, past whole subtrees once `max_depth` has cut them off, until the page is full."""
-        head = self.root + encode_namespace(literal_head(self.conditions))
-        end = subtree_end(head)
-        start = head
-        found: list[tuple[str, ...]] = []
-        wanted = self.offset + self.limit
-        size = NAMESPACES_AT_FIRST
-        while len(found) < wanted:
-            stored = queries.list_namespaces(conn, start, end, size, now, access)
-            for text in stored:
-                namespace = _seen(text)
-                if matches(self.conditions, namespace):
-                    cut = namespace[: self.max_depth]
-                    if not found or found[-1] != cut:
-                        found.append(cut)
-            if len(stored) < size:
-                break
-            start = self._next(stored[-1], found)
-            size = min(2 * size, NAMESPACES_AT_ONCE)
-        return found[self.offset : wanted]
-
-    def _next(self, last: str, found: list[tuple[str, ...]]) -> str:
-        """Where to go on after `last`: beyond everything that would be cut to what has just been found."""
-        if self.max_depth is not None and found:
-            cut = _seen(last)[: self.max_depth]
-            if cut == found[-1] and len(cut) == self.max_depth:
-                return subtree_end(self.root + encode_namespace(cut))
-        return after(last)
-
-
 class Batch:
-    """Checked operations within the namespaces below `root`. Raises BadInput, or InvalidNamespaceError (a ValueError), when one is not possible."""
+    """Checked operations within the namespaces below `root`. Raises BadInput, or InvalidNamespaceError (a ValueError), when one is not possible.
 
-    def __init__(self, ops: Iterable[Op], root: str) -> None:
+    With an `index` the texts in `documents` and `questions` have to be embedded before it runs.
+    """
+
+    def __init__(self, ops: Iterable[Op], root: str, index: Index | None = None) -> None:
         self._root = root
-        self._reads: list[tuple[int, _Get | _Search | _List]] = []
-        self._puts: dict[tuple[str, str], PutOp] = {}
-        self._values: dict[tuple[str, str], str] = {}
+        self._index = index
+        self._reads: list[tuple[int, Get | Search | Listing]] = []
+        self._puts: dict[Place, PutOp] = {}
+        self._values: dict[Place, str] = {}
+        self._texts: dict[Place, list[str]] = {}
+        self.embedded = Embedded()
+        """The vectors of `documents` and `questions`."""
         self.size = 0
         for op in ops:
             self._add(op)
@@ -163,28 +62,63 @@ class Batch:
         """Whether the batch changes items."""
         return bool(self._puts)
 
+    @property
+    def documents(self) -> list[str]:
+        """The texts of the items to store, each once."""
+        return list(dict.fromkeys(text for texts in self._texts.values() for text in texts))
+
+    @property
+    def questions(self) -> list[str]:
+        """What is searched for by meaning, each once."""
+        if self._index is None:
+            return []
+        return list(dict.fromkeys(read.query for _, read in self._reads if isinstance(read, Search) and read.query))
+
     def run(self, conn: Connection, now: int, access: Access) -> Outcome:
         """Carry out the batch at the time `now` (microseconds). Without puts it only reads."""
+        outcome = self.read(conn, now, access)
+        if not self._puts:
+            return outcome
+        self.write(conn, now, access, outcome.prolonged)
+        return Outcome(outcome.results, [])
+
+    def read(self, conn: Connection, now: int, access: Access) -> Outcome:
+        """The part of `run` that only reads."""
         results: list[Result] = [None] * self.size
         prolonged: list[queries.Expiry] = []
         for position, read in self._reads:
-            results[position] = read.run(conn, now, access, prolonged)
-        if not self._puts:
-            return Outcome(results, prolonged)
+            if self._index is not None and isinstance(read, Search) and read.query:
+                nearest = partial(self._index.search, self.embedded.queries[read.query])
+                results[position] = read.run(conn, now, access, prolonged, nearest)
+            else:
+                results[position] = read.run(conn, now, access, prolonged)
+        return Outcome(results, prolonged)
+
+    def write(self, conn: Connection, now: int, access: Access, prolonged: Sequence[queries.Expiry]) -> None:
+        """The part of `run` that writes, after what it has read."""
         if prolonged:
             queries.touch_items(conn, prolonged, now)
-        self._write(conn, now, access)
-        return Outcome(results, [])
+        kept = {place: op for place, op in self._puts.items() if op.value is not None}
+        gone = [place for place, op in self._puts.items() if op.value is None]
+        if kept:
+            queries.put_items(conn, [self._row(place, op, now) for place, op in kept.items()], now)
+            if self._index is not None:
+                vectors = self.embedded.documents
+                self._index.replace(
+                    conn, {place: [vectors[text] for text in self._texts.get(place, ())] for place in kept}
+                )
+        if gone:
+            queries.delete_items(conn, gone, access)
 
     def _add(self, op: Op) -> None:
         if isinstance(op, GetOp):
-            read: _Get | _Search | _List = _Get(self._encoded(op.namespace), _key(op.key), op.refresh_ttl)
+            read: Get | Search | Listing = Get(self._encoded(op.namespace), _key(op.key), op.refresh_ttl)
         elif isinstance(op, SearchOp):
-            limit, offset = _page(op.limit, op.offset)
+            limit, offset = page(op.limit, op.offset)
             prefix = self._encoded(op.namespace_prefix)
-            read = _Search(prefix, parse_filter(op.filter), limit, offset, op.refresh_ttl)
+            read = Search(prefix, parse_filter(op.filter), limit, offset, op.refresh_ttl, op.query)
         elif isinstance(op, ListNamespacesOp):
-            read = _listing(self._root, op)
+            read = listing(self._root, op)
         elif isinstance(op, PutOp):
             self._add_put(op)
             return
@@ -194,58 +128,33 @@ class Batch:
 
     def _add_put(self, op: PutOp) -> None:
         place = self._encoded(op.namespace), _key(op.key)
+        self._texts.pop(place, None)
         if op.value is None:
             self._values.pop(place, None)
         else:
             if not isinstance(op.value, Mapping):
                 raise BadInput(f"The value of a store item must be an object, not {type(op.value).__name__}.")
             _require_lifetime(op.ttl)
+            _require_paths(op.index)
             self._values[place] = encode(op.value).decode()
+            if self._index is not None and (texts := self._index.texts(decode(self._values[place]), op.index)):
+                self._texts[place] = texts
         self._puts[place] = op
 
     def _encoded(self, namespace: Sequence[str]) -> str:
         return self._root + encode_namespace(namespace)
 
-    def _write(self, conn: Connection, now: int, access: Access) -> None:
-        items = [
-            {
-                "namespace": namespace,
-                "key": key,
-                "value": self._values[namespace, key],
-                "ttl_minutes": op.ttl,
-                "expires_at": None if op.ttl is None else _expiry(now, op.ttl),
-            }
-            for (namespace, key), op in self._puts.items()
-            if op.value is not None
-        ]
-        gone = [place for place, op in self._puts.items() if op.value is None]
-        if items:
-            queries.put_items(conn, items, now)
-        if gone:
-            queries.delete_items(conn, gone, access)
-
-
-def _seen(stored: str) -> tuple[str, ...]:
-    """The labels of a stored namespace as those see them who are in its workspace."""
-    return decode_namespace(stored)[1:]
-
-
-def _listing(root: str, op: ListNamespacesOp) -> _List:
-    conditions = tuple(op.match_conditions or ())
-    for condition in conditions:
-        if condition.match_type not in ("prefix", "suffix"):
-            raise BadInput(f"Unknown match type {condition.match_type!r}: there are 'prefix' and 'suffix'.")
-        encode_namespace(condition.path)
-    if op.max_depth is not None and op.max_depth < 1:
-        raise BadInput(f"max_depth must be at least 1, not {op.max_depth}.")
-    limit, offset = _page(op.limit, op.offset)
-    return _List(root, conditions, op.max_depth, limit, offset)
-
-
-def _page(limit: int, offset: int) -> tuple[int, int]:
-    if limit < 0 or offset < 0:
-        raise BadInput(f"limit and offset must not be negative; they are {limit} and {offset}.")
-    return min(limit, LARGEST), min(offset, LARGEST)
+    def _row(self, place: Place, op: PutOp, now: int) -> dict[str, Any]:
+        namespace, key = place
+        return {
+            "namespace": namespace,
+            "key": key,
+            "value": self._values[place],
+            "ttl_minutes": op.ttl,
+            "expires_at": None if op.ttl is None else expiry(now, op.ttl),
+            "paths": None if op.index is None else encode(op.index).decode(),
+            "embedded_by": 0 if self._index is None else self._index.generation,
+        }
 
 
 def _key(key: Any) -> str:
@@ -266,14 +175,8 @@ def _require_lifetime(minutes: float | None) -> None:
         raise BadInput(f"ttl must be a number of minutes greater than 0, not {minutes!r}.")
 
 
-def _prolong(row: queries.ItemRow, now: int, prolonged: list[queries.Expiry]) -> None:
-    if row.ttl_minutes is not None:
-        prolonged.append(queries.Expiry(row.namespace, row.key, row.ttl_minutes, _expiry(now, row.ttl_minutes)))
-
-
-def _expiry(now: int, minutes: float) -> int:
-    return now + int(min(minutes * 60 * MICROSECONDS, LARGEST - now))
-
-
-def _moment(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
+def _require_paths(index: Any) -> None:
+    if index is None or index is False:
+        return
+    if not isinstance(index, list | tuple) or not all(isinstance(path, str) for path in index):
+        raise BadInput(f"index must be a list of JSON paths, False or None, not {index!r}.")

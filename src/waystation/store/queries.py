@@ -27,16 +27,23 @@ from sqlalchemy import (
 )
 
 from waystation.auth.access import Access
+from waystation.storage.containment import unindexed
 from waystation.storage.json_sql import EncodedJson, JsonSql, json_sql
+from waystation.storage.prepared import Prepared
 from waystation.storage.tables import store_items
 from waystation.store.filters import Condition, InvalidFilter, where
 from waystation.store.namespaces import subtree_end
 
 __all__ = [
+    "ALSO_BELOW",
+    "ITEM_COLUMNS",
     "Expiry",
     "ItemRow",
+    "Matching",
+    "below",
     "delete_items",
     "get_item",
+    "items_at",
     "list_namespaces",
     "put_items",
     "search_items",
@@ -54,6 +61,8 @@ class ItemRow(NamedTuple):
     created_at: int
     updated_at: int
     ttl_minutes: float | None
+    score: float | None = None
+    """How near the item is to what was searched for, from -1 to 1."""
 
 
 class Expiry(NamedTuple):
@@ -66,41 +75,46 @@ class Expiry(NamedTuple):
 
 
 _i = store_items.c
-_COLUMNS = (_i.namespace, _i.key, _i.value, _i.created_at, _i.updated_at, _i.ttl_minutes)
+ITEM_COLUMNS = (_i.namespace, _i.key, _i.value, _i.created_at, _i.updated_at, _i.ttl_minutes)
+"""What an `ItemRow` is made of."""
+
+_LIMIT = bindparam("limit", type_=BigInteger)
+_OFFSET = bindparam("offset", type_=BigInteger)
 
 _ALIVE = or_(_i.expires_at.is_(None), _i.expires_at > bindparam("now", type_=BigInteger))
-_BELOW = and_(_i.namespace >= bindparam("start", type_=Text), _i.namespace < bindparam("end", type_=Text))
+
+
+def below(namespace: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the stored `namespace` is at or below that of a `Matching`."""
+    return and_(namespace >= bindparam("start", type_=Text), namespace < bindparam("end", type_=Text))
+
+
+_BELOW = below(_i.namespace)
+ALSO_BELOW = below(unindexed(_i.namespace))
+"""For `Matching.of`, in a statement that names the items by something else."""
 _FROM = _i.namespace >= bindparam("start", type_=Text)
 _THIS = and_(_i.namespace == bindparam("in_namespace", type_=Text), _i.key == bindparam("with_key", type_=Text))
 
-_GET = select(*_COLUMNS).where(_THIS, _ALIVE)
+_GET = select(*ITEM_COLUMNS).where(_THIS, _ALIVE)
+_AT = Prepared(select(*ITEM_COLUMNS).where(_THIS))
 
-_SEARCH = (
-    select(*_COLUMNS)
-    .where(_BELOW, _ALIVE)
-    .order_by(_i.updated_at.desc(), _i.namespace, _i.key)
-    .limit(bindparam("limit", type_=BigInteger))
-    .offset(bindparam("offset", type_=BigInteger))
-)
-_NAMESPACES = (
-    select(_i.namespace)
-    .distinct()
-    .where(_BELOW, _ALIVE)
-    .order_by(_i.namespace)
-    .limit(bindparam("limit", type_=BigInteger))
-)
+_LATEST_FIRST = (_i.updated_at.desc(), _i.namespace, _i.key)
+_NAMESPACES = select(_i.namespace).distinct().where(_BELOW, _ALIVE).order_by(_i.namespace).limit(_LIMIT)
 
 _PUT = text(
     """
-    INSERT INTO store_items (namespace, key, value, created_at, updated_at, ttl_minutes, expires_at)
-    VALUES (:namespace, :key, :value, :now, :now, :ttl_minutes, :expires_at)
+    INSERT INTO store_items
+        (namespace, key, value, created_at, updated_at, ttl_minutes, expires_at, paths, embedded_by)
+    VALUES (:namespace, :key, :value, :now, :now, :ttl_minutes, :expires_at, :paths, :embedded_by)
     ON CONFLICT (namespace, key) DO UPDATE SET
         value = excluded.value,
         created_at = CASE WHEN store_items.expires_at <= excluded.created_at
             THEN excluded.created_at ELSE store_items.created_at END,
         updated_at = excluded.updated_at,
         ttl_minutes = excluded.ttl_minutes,
-        expires_at = excluded.expires_at
+        expires_at = excluded.expires_at,
+        paths = excluded.paths,
+        embedded_by = excluded.embedded_by
     """
 ).bindparams(
     bindparam("namespace", type_=Text),
@@ -109,6 +123,8 @@ _PUT = text(
     bindparam("now", type_=BigInteger),
     bindparam("ttl_minutes", type_=Float),
     bindparam("expires_at", type_=BigInteger),
+    bindparam("paths", type_=EncodedJson),
+    bindparam("embedded_by", type_=BigInteger),
 )
 """One text for both dialects, whose `insert` constructs differ. An expired item counts as absent: it is created anew."""
 
@@ -144,29 +160,58 @@ def get_item(conn: Connection, namespace: str, key: str, now: int, access: Acces
     row = conn.execute(
         access.limit(_GET, _i.value), {"in_namespace": namespace, "with_key": key, "now": now}
     ).one_or_none()
-    return None if row is None else ItemRow._make(row)
+    return None if row is None else ItemRow(*row)
+
+
+class Matching:
+    """The items at or below the namespace `prefix` that meet all `conditions`, as far as `access` may see them."""
+
+    def __init__(self, prefix: str, conditions: Sequence[Condition], now: int, access: Access) -> None:
+        self._conditions = tuple(conditions)
+        self._access = access
+        self.parameters: dict[str, Any] = {"start": prefix, "end": subtree_end(prefix), "now": now}
+        """What the statements of `of` need."""
+
+    def of(self, conn: Connection, statement: Select[Any], below: ColumnElement[bool] = _BELOW) -> Select[Any]:
+        """`statement`, which selects from `store_items` among others, restricted to these items. One that finds them by something
+        better than their namespace says so by `below`."""
+        json = json_sql(conn.dialect.name)
+        return self._limited(statement, below).where(*(_condition(json, condition) for condition in self._conditions))
+
+    def require_numbers(self, conn: Connection) -> None:
+        """Raise InvalidFilter if one of these items holds something else than a number where one is compared."""
+        ordered = {condition.path for condition in self._conditions if condition.test in _ORDERS}
+        if not ordered:
+            return
+        json = json_sql(conn.dialect.name)
+        others = [_condition(json, condition) for condition in self._conditions if condition.test not in _ORDERS]
+        for path in ordered:
+            wrong = not_(or_(json.is_number(_i.value, path), json.equals(_i.value, path, None)))
+            query = self._limited(select(_i.key)).where(wrong, *others).limit(1)
+            found = conn.execute(query, self.parameters).first()
+            if found is not None:
+                raise InvalidFilter(
+                    f"The filter compares numbers, but {where(path)!r} of the item {found.key!r} is not one."
+                )
+
+    def _limited(self, statement: Select[Any], below: ColumnElement[bool] = _BELOW) -> Select[Any]:
+        return self._access.limit(statement.where(below, _ALIVE), _i.value)
 
 
 def search_items(
-    conn: Connection,
-    prefix: str,
-    conditions: Sequence[Condition],
-    limit: int,
-    offset: int,
-    now: int,
-    access: Access,
+    conn: Connection, matching: Matching, limit: int, offset: int, without: ColumnElement[bool] | None = None
 ) -> list[ItemRow]:
-    """The items at or below the namespace `prefix` that meet all `conditions`, the latest update first.
+    """The `matching` items, except those `without` is true of, the latest update first."""
+    statement = matching.of(conn, select(*ITEM_COLUMNS)).order_by(*_LATEST_FIRST).limit(_LIMIT).offset(_OFFSET)
+    if without is not None:
+        statement = statement.where(not_(without))
+    return [ItemRow(*row) for row in conn.execute(statement, {**matching.parameters, "limit": limit, "offset": offset})]
 
-    Raises InvalidFilter if a value that is to be ordered is not a number.
-    """
-    parameters = {"start": prefix, "end": subtree_end(prefix), "now": now, "limit": limit, "offset": offset}
-    statement: Select[Any] = access.limit(_SEARCH, _i.value)
-    if conditions:
-        json = json_sql(conn.dialect.name)
-        _require_numbers(conn, json, statement, conditions, parameters)
-        statement = statement.where(*(_condition(json, condition) for condition in conditions))
-    return [ItemRow._make(row) for row in conn.execute(statement, parameters)]
+
+def items_at(conn: Connection, places: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ItemRow]:
+    """Those of the items, given as namespace and key, that exist, for a caller who has checked that they may be seen."""
+    asked = [_AT.ask(conn, {"in_namespace": namespace, "with_key": key}) for namespace, key in places]
+    return {(row.namespace, row.key): ItemRow(*row) for each in asked for row in each.rows()}
 
 
 def list_namespaces(conn: Connection, start: str, end: str, limit: int, now: int, access: Access) -> list[str]:
@@ -176,7 +221,8 @@ def list_namespaces(conn: Connection, start: str, end: str, limit: int, now: int
 
 
 def put_items(conn: Connection, items: Sequence[dict[str, Any]], now: int) -> None:
-    """Store each item: ``namespace``, ``key``, ``value`` (JSON text), ``ttl_minutes``, ``expires_at``."""
+    """Store each item: ``namespace``, ``key``, ``value`` (JSON text), ``ttl_minutes``, ``expires_at``, ``paths`` (JSON text or
+    None) and ``embedded_by``."""
     conn.execute(_PUT, [{**item, "now": now} for item in items])
 
 
@@ -201,21 +247,6 @@ def sweep(conn: Connection, now: int, limit: int) -> int:
 
 
 _ORDERS = frozenset({"gt", "gte", "lt", "lte"})
-
-
-def _require_numbers(
-    conn: Connection, json: JsonSql, statement: Select[Any], conditions: Sequence[Condition], parameters: dict[str, Any]
-) -> None:
-    """Fail if an item that meets the other conditions holds something else than a number where one is compared."""
-    others = [_condition(json, condition) for condition in conditions if condition.test not in _ORDERS]
-    for path in {condition.path for condition in conditions if condition.test in _ORDERS}:
-        wrong = not_(or_(json.is_number(_i.value, path), json.equals(_i.value, path, None)))
-        query = statement.where(wrong, *others)
-        found = conn.execute(query, {**parameters, "limit": 1, "offset": 0}).first()
-        if found is not None:
-            raise InvalidFilter(
-                f"The filter compares numbers, but {where(path)!r} of the item {found.key!r} is not one."
-            )
 
 
 def _condition(json: JsonSql, condition: Condition) -> ColumnElement[bool]:

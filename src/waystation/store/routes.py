@@ -16,6 +16,7 @@ from waystation.http.openapi import operation
 from waystation.http.parameters import flag
 from waystation.http.responses import empty, json_response
 from waystation.http.router import Router
+from waystation.store import CustomStore, Store
 from waystation.store.models import (
     ITEM,
     ITEM_PARAMETERS,
@@ -28,7 +29,6 @@ from waystation.store.models import (
     item_json,
 )
 from waystation.store.namespaces import encode_namespace
-from waystation.store.store import Store
 
 __all__ = ["router"]
 
@@ -140,9 +140,9 @@ async def list_namespaces(request: Request) -> Response:
     return json_response({"namespaces": namespaces})
 
 
-def _store(request: Request) -> Store:
+def _store(request: Request) -> Store | CustomStore:
     """The store. Only a search can be filtered by a handler; otherwise its answer only allows or refuses (spec 10)."""
-    store: Store = request.app.state.server.store
+    store: Store | CustomStore = request.app.state.server.store
     return store
 
 

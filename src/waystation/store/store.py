@@ -13,6 +13,7 @@ from waystation.storage.sweeping import Sweep, sweep_once
 from waystation.store import queries
 from waystation.store.batch import Batch
 from waystation.store.namespaces import root_of
+from waystation.store.semantic.index import Index
 from waystation.timestamps import now_us
 
 __all__ = ["Store"]
@@ -22,7 +23,10 @@ SWEEP_LIMIT = 1000
 
 
 class Store(BaseStore):
-    """A batch is one transaction: with puts a write, otherwise a read. Usable from any thread and event loop.
+    """A batch is one transaction: with puts a write, otherwise a read. Usable from any thread and event loop. (One that searches
+    by meaning and puts is a read and then a write: what it reads cannot change what it puts.)
+
+    Texts are embedded before that, outside of any transaction; an item and its vectors are stored by the same one.
 
     Reading an item that has a time to live starts that time anew (unless the operation says otherwise), which is a short
     write after the read. Expired items are invisible at once.
@@ -33,9 +37,17 @@ class Store(BaseStore):
 
     supports_ttl = True
 
-    def __init__(self, db: Database, ttl: Mapping[str, Any] | None = None, access: Access = EVERYTHING) -> None:
-        """`ttl` is ``store.ttl`` of ``langgraph.json`` (spec 19, 21), already checked."""
+    def __init__(
+        self,
+        db: Database,
+        ttl: Mapping[str, Any] | None = None,
+        access: Access = EVERYTHING,
+        index: Index | None = None,
+    ) -> None:
+        """`ttl` is ``store.ttl`` of ``langgraph.json`` (spec 19, 21), already checked. Without an `index` the query of a search
+        is ignored."""
         self._db = db
+        self._index = index
         self._access = access
         self._root = root_of(access.home)
         settings = ttl or {}
@@ -48,27 +60,37 @@ class Store(BaseStore):
 
     def seen_by(self, access: Access) -> Store:
         """The same store as `access` may see it."""
-        return Store(self._db, self.ttl_config, access)
+        return Store(self._db, self.ttl_config, access, self._index)
 
     def within(self, workspace: str) -> Store:
         """The same store as everybody in `workspace` may see it: what graphs get that run there."""
         return self if workspace == self._access.home else self.seen_by(Access(workspace=workspace))
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        batch = Batch(ops, self._root)
-        run = self._db.write_blocking if batch.writes else self._db.read_blocking
+        batch = Batch(ops, self._root, self._index)
+        if self._index is not None and (batch.documents or batch.questions):
+            batch.embedded = self._index.embed_blocking(batch.documents, batch.questions)
         now = now_us()
-        results, prolonged = run(batch.run, now, self._access)
-        if prolonged:
+        if batch.writes and not batch.questions:
+            return self._db.write_blocking(batch.run, now, self._access).results
+        results, prolonged = self._db.read_blocking(batch.read, now, self._access)
+        if batch.writes:
+            self._db.write_blocking(batch.write, now, self._access, prolonged)
+        elif prolonged:
             self._db.write_blocking(queries.touch_items, prolonged, now)
         return results
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        batch = Batch(ops, self._root)
-        run = self._db.write if batch.writes else self._db.read
+        batch = Batch(ops, self._root, self._index)
+        if self._index is not None and (batch.documents or batch.questions):
+            batch.embedded = await self._index.embed(batch.documents, batch.questions)
         now = now_us()
-        results, prolonged = await run(batch.run, now, self._access)
-        if prolonged:
+        if batch.writes and not batch.questions:
+            return (await self._db.write(batch.run, now, self._access)).results
+        results, prolonged = await self._db.read(batch.read, now, self._access)
+        if batch.writes:
+            await self._db.write(batch.write, now, self._access, prolonged)
+        elif prolonged:
             await self._db.write(queries.touch_items, prolonged, now)
         return results
 
