@@ -20,6 +20,7 @@ from waystation.auth.project import custom_authentication
 from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.crons.routes import router as cron_routes
+from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
 from waystation.http.router import Router
@@ -46,6 +47,7 @@ def load_project(config: Config) -> Graphs:
     announce(config)
     graphs = Graphs.load(config)
     custom_authentication(config, graphs.modules)
+    encryption_of(config, graphs.modules)
     return graphs
 
 
@@ -83,6 +85,7 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
         middleware=[metrics, Middleware(CORSMiddleware, **cors)],
         lifespan=lifespan,
         authentication=server.authentication,
+        encryption_context=None if server.encryption is None else server.encryption.context_of,
         max_body_bytes=config.max_body_bytes,
     )
     return app

@@ -8,7 +8,8 @@ from waystation.auth.api_keys import ApiKeys
 from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
-from waystation.databases import open_database
+from waystation.databases import encrypted, open_database
+from waystation.encryption import encryption_of
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
 from waystation.observability.metrics import Metrics
@@ -46,8 +47,10 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
     custom = custom_authentication(config, graphs.modules)
     if custom is not None and role != "worker":
         warn_of_gaps(custom)
+    seals = encryption_of(config, graphs.modules)
     bus = _bus(config)
     db, lock = open_database(config)
+    db = encrypted(db, lock, seals)
     saver, store, positions = Saver(db), Store(db, config.store.get("ttl")), Positions()
     graphs.attach(store, saver)
     capacity = Capacity(db, config.max_pending_runs)
@@ -87,6 +90,7 @@ def build_server(config: Config, graphs: Graphs, role: Role, local_app: ASGIApp 
         deliverer=deliverer,
         metrics=Metrics(),
         lock=lock,
+        encryption=seals,
         authentication=None if role == "worker" else ApiKeys(db) if config.api_keys else custom,
     )
 

@@ -9,6 +9,7 @@ __all__ = [
     "BadInput",
     "ConfigError",
     "Conflict",
+    "EncryptionFailed",
     "Forbidden",
     "GraphLoadError",
     "HandlerFailed",
@@ -16,6 +17,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "Overloaded",
+    "SealBroken",
     "TooLarge",
     "Unavailable",
     "UnprocessableInput",
@@ -57,6 +59,14 @@ class Forbidden(WaystationError):
 
 class HandlerFailed(WaystationError):
     """A handler of the project's authentication failed."""
+
+
+class SealBroken(WaystationError):
+    """Stored data cannot be decrypted."""
+
+
+class EncryptionFailed(WaystationError):
+    """A handler of the project's encryption failed."""
 
 
 class NotSupported(WaystationError):

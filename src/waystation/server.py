@@ -21,6 +21,7 @@ from waystation.runs.engine import Engine
 from waystation.runs.worker import Worker
 from waystation.storage.checkpoints import Saver
 from waystation.storage.database import Database
+from waystation.storage.sealing import Seals
 from waystation.store import Store
 from waystation.store.sweeper import sweep_regularly
 from waystation.streams.bus import Bus
@@ -64,6 +65,8 @@ class Server:
     metrics: Metrics
     lock: IO[str] | None
     """Of the data directory; None with PostgreSQL, which processes share."""
+    encryption: Seals | None = None
+    """None where everything is stored as it is."""
     authentication: Authentication | None = None
     """None where everybody may do everything."""
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from waystation.config.loading import load_config
-from waystation.config.model import AuthConfig, Config, GraphSpec, HttpConfig, WebhookConfig
+from waystation.config.model import AuthConfig, Config, EncryptionConfig, GraphSpec, HttpConfig, WebhookConfig
 from waystation.config.support import announce
 
-__all__ = ["AuthConfig", "Config", "GraphSpec", "HttpConfig", "WebhookConfig", "announce", "load_config"]
+__all__ = [
+    "AuthConfig",
+    "Config",
+    "EncryptionConfig",
+    "GraphSpec",
+    "HttpConfig",
+    "WebhookConfig",
+    "announce",
+    "load_config",
+]

@@ -26,6 +26,8 @@ STATUS: dict[type[errors.WaystationError], int] = {
     errors.NotAGraph: 424,
     errors.GraphLoadError: 500,
     errors.HandlerFailed: 500,
+    errors.SealBroken: 500,
+    errors.EncryptionFailed: 500,
     errors.NotSupported: 501,
     errors.Unavailable: 503,
 }

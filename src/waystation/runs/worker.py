@@ -33,6 +33,7 @@ from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
 from waystation.storage.checkpoints import RunSaver, Saver
 from waystation.storage.database import Database
+from waystation.storage.sealing import CONTEXT_KEY, under
 from waystation.storage.stalled import end_stalled
 from waystation.store import Store
 from waystation.streams import queries as event_queries
@@ -291,7 +292,8 @@ class Worker:
         run = running.run
         with structlog.contextvars.bound_contextvars(run_id=run.run_id, thread_id=run.thread_id):
             try:
-                await self._attempt(running)
+                with under(run.kwargs.get(CONTEXT_KEY) or {}):  # not whatever started this task was sealed with
+                    await self._attempt(running)
             except LeaseLost:
                 await self._dropped(running)
             except Unavailable:

@@ -27,7 +27,9 @@ from sqlalchemy import (
 )
 
 from waystation.auth.access import Access
+from waystation.encoding import decode, encode
 from waystation.storage.json_sql import EncodedJson, JsonSql, json_sql
+from waystation.storage.sealing import STORE_VALUE, active, require_searchable
 from waystation.storage.tables import store_items
 from waystation.store.filters import Condition, InvalidFilter, where
 from waystation.store.namespaces import subtree_end
@@ -158,11 +160,12 @@ def search_items(
 ) -> list[ItemRow]:
     """The items at or below the namespace `prefix` that meet all `conditions`, the latest update first.
 
-    Raises InvalidFilter if a value that is to be ordered is not a number.
+    Raises InvalidFilter if a value that is to be ordered is not a number, UnprocessableInput for a filter on what is encrypted.
     """
     parameters = {"start": prefix, "end": subtree_end(prefix), "now": now, "limit": limit, "offset": offset}
     statement: Select[Any] = access.limit(_SEARCH, _i.value)
     if conditions:
+        require_searchable(_i.value, _wanted(conditions))
         json = json_sql(conn.dialect.name)
         _require_numbers(conn, json, statement, conditions, parameters)
         statement = statement.where(*(_condition(json, condition) for condition in conditions))
@@ -177,7 +180,13 @@ def list_namespaces(conn: Connection, start: str, end: str, limit: int, now: int
 
 def put_items(conn: Connection, items: Sequence[dict[str, Any]], now: int) -> None:
     """Store each item: ``namespace``, ``key``, ``value`` (JSON text), ``ttl_minutes``, ``expires_at``."""
-    conn.execute(_PUT, [{**item, "now": now} for item in items])
+    conn.execute(_PUT, [{**item, "value": _sealed(item["value"]), "now": now} for item in items])
+
+
+def _sealed(text: str) -> str:
+    """What the type of the column would store, had it not been encoded already."""
+    seals = active()
+    return text if seals is None else encode(seals.seal_json(STORE_VALUE, decode(text))).decode()
 
 
 def delete_items(conn: Connection, items: Sequence[tuple[str, str]], access: Access) -> None:
@@ -198,6 +207,20 @@ def touch_items(conn: Connection, items: Sequence[Expiry], now: int) -> None:
 def sweep(conn: Connection, now: int, limit: int) -> int:
     """Delete at most `limit` expired items, the longest expired first; returns how many."""
     return conn.execute(_SWEEP, {"now": now, "limit": limit}).rowcount
+
+
+def _wanted(conditions: Sequence[Condition]) -> dict[str, Any]:
+    """The keys that the conditions name, as an object that has them all."""
+    wanted: dict[str, Any] = {}
+    for condition in conditions:
+        keys = [step for step in condition.path if isinstance(step, str)]
+        inner = wanted
+        for key in keys[:-1]:
+            if not isinstance(inner.get(key), dict):
+                inner[key] = {}
+            inner = inner[key]
+        inner.setdefault(keys[-1], condition.operand)
+    return wanted
 
 
 _ORDERS = frozenset({"gt", "gte", "lt", "lte"})

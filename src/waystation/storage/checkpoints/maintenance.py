@@ -17,6 +17,7 @@ from waystation.storage.checkpoints.compression import Compression
 from waystation.storage.checkpoints.keys import pack_id
 from waystation.storage.checkpoints.records import Record, used_versions
 from waystation.storage.driver import Sql
+from waystation.storage.sealing import CHECKPOINT, open_blobs
 
 __all__ = [
     "copy_thread",
@@ -199,7 +200,8 @@ def _delete_unused_values(conn: Connection, key: int) -> None:
     """Delete the values that no checkpoint of the thread can be read without."""
     compression = Compression()
     records: dict[str, list[Record]] = {}
-    for ns, data in _RECORDS.rows(conn, key):
+    rows = _RECORDS.rows(conn, key)
+    for (ns, _), data in zip(rows, open_blobs(CHECKPOINT, [stored for _, stored in rows]), strict=True):
         records.setdefault(ns, []).append(Record.unpack(data, compression))
     bases: dict[str, dict[tuple[str, int], int | None]] = {}
     for ns, channel, version, base in _VALUES.rows(conn, key):
