@@ -241,8 +241,8 @@ def hidden_keys(column: ColumnElement[Any], wanted: Mapping[str, Any]) -> list[s
 def require_searchable(column: ColumnElement[Any], wanted: Mapping[str, Any]) -> None:
     """Raise UnprocessableInput for a filter on what is sealed: it would find nothing, whatever there is."""
     if hidden := hidden_keys(column, wanted):
-        named = ", ".join(map(repr, hidden[:5]))
+        field: Field = column.type.field  # type: ignore[attr-defined]
         raise UnprocessableInput(
-            f"The filter asks for {named} in the {column.type.field.name} of a {column.type.field.model}, "  # type: ignore[attr-defined]
-            "which this server stores encrypted: no filter can look into it."
+            f"The filter asks for {', '.join(map(repr, hidden[:5]))} in {field.label}, which is stored encrypted: "
+            "no filter can look into it."
         )
