@@ -51,7 +51,7 @@ async def test_nothing_said_is_stored_in_the_clear(tmp_path: Path) -> None:
             shown: Any = await sdk.threads.get(ids["thread"])
             assert shown["metadata"]["nested"] == [{"secret": {"deep": SAID}}]
             assert shown["values"] == {"x": SAID, "log": [SAID, SAID]}
-            [found] = await sdk.threads.search(metadata={"label": LABEL}, limit=1)
+            found: Any = (await sdk.threads.search(metadata={"label": LABEL}, limit=1))[0]
             assert found["metadata"]["secret"] == SAID
             run: Any = await sdk.runs.get(ids["thread"], ids["run"])
             assert (run["kwargs"]["input"], run["metadata"]["said"]) == ({"x": SAID}, SAID)
@@ -77,8 +77,9 @@ async def test_reading_needs_no_header(tmp_path: Path) -> None:
         thread: Any = await of_tenant(sdk, "acme").threads.create(metadata={"secret": SAID})
         other: Any = await of_tenant(sdk, "other").threads.create(metadata={"secret": "theirs"})
         del sdk.http.client.headers[HEADER]
-        assert (await sdk.threads.get(thread["thread_id"]))["metadata"]["secret"] == SAID
-        assert (await sdk.threads.get(other["thread_id"]))["metadata"]["secret"] == "theirs"
+        for thread_id, secret in ((thread["thread_id"], SAID), (other["thread_id"], "theirs")):
+            shown: Any = await sdk.threads.get(thread_id)
+            assert shown["metadata"]["secret"] == secret
 
 
 async def test_a_run_is_executed_in_its_context_by_whichever_process_has_it(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ async def test_runs_of_two_tenants_side_by_side_keep_their_contexts(tmp_path: Pa
                 shown: Any = await sdk.threads.get(thread["thread_id"])
                 assert shown["values"]["log"] == [f"{tenant}-{number}"]
 
-    settings = {"encryption": configured(by_tenant()), "graphs": GRAPHS}
+    settings: dict[str, Any] = {"encryption": configured(by_tenant()), "graphs": GRAPHS}
     async with served(tmp_path, **settings) as app:
         await asyncio.gather(*(use(app, f"tenant{number}") for number in range(8)))
 
@@ -147,13 +148,14 @@ async def test_the_context_can_follow_from_the_user(tmp_path: Path) -> None:
     async def authenticate(headers: dict[bytes, bytes]) -> str:
         return headers[b"x-user"].decode()
 
-    settings = {"encryption": configured(encryption), "auth": authenticated(auth), "graphs": GRAPHS}
+    settings: dict[str, Any] = {"encryption": configured(encryption), "auth": authenticated(auth), "graphs": GRAPHS}
     async with served(tmp_path, **settings) as app, connected(app) as http:
         http.headers["x-user"] = "anna"
         sdk = LangGraphClient(http)
         thread: Any = await sdk.threads.create(metadata={"secret": SAID})
         assert tables_with(tmp_path, f"{MARK}anna:") >= {"threads"}
-        assert (await sdk.threads.get(thread["thread_id"]))["metadata"]["secret"] == SAID
+        shown: Any = await sdk.threads.get(thread["thread_id"])
+        assert shown["metadata"]["secret"] == SAID
 
 
 async def test_a_filter_on_what_handlers_encrypt_is_refused(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ async def test_a_filter_on_versions_is_refused(tmp_path: Path) -> None:
 async def test_a_filter_on_other_keys_finds(tmp_path: Path) -> None:
     async with encrypting(tmp_path, SECRET_KEYS) as sdk:
         thread: Any = await sdk.threads.create(metadata={**SECRET, "label": {"inner": 1}})
-        [found] = await sdk.threads.search(metadata={"label": {"inner": 1}})
+        found: Any = (await sdk.threads.search(metadata={"label": {"inner": 1}}))[0]
         assert found["thread_id"] == thread["thread_id"]
         assert found["metadata"]["secret"] == "s"
         await sdk.store.put_item(["a"], "k", {"secret": "s", "n": 3}, index=False)
@@ -76,7 +76,7 @@ async def test_a_handler_that_filters_by_an_encrypted_key_is_a_mistake_of_the_pr
     async def own(ctx: Any, value: Any) -> Any:
         return {"secret": ctx.user.identity}
 
-    settings = {"encryption": SECRET_KEYS, "graphs": GRAPHS, "auth": configured(auth)}
+    settings: dict[str, Any] = {"encryption": SECRET_KEYS, "graphs": GRAPHS, "auth": configured(auth)}
     async with served(tmp_path, **settings) as app, connected(app) as http:
         answer = await http.post("/threads/search", json={})
         assert answer.status_code == 500

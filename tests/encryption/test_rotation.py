@@ -61,7 +61,7 @@ async def test_a_thread_goes_on_under_a_new_key(tmp_path: Path, before: Encrypti
         )
         shown: Any = await sdk.threads.update(thread_id, metadata={"more": 1})
         assert shown["metadata"]["secret"] == "s"
-        copied: Any = await sdk.threads.copy(thread_id)
+        copied: Any = await sdk.http.post(f"/threads/{thread_id}/copy", json=None)
         assert await said(sdk, copied["thread_id"]) == ["one", "two", "three", "four"]
         await sdk.http.post("/threads/prune", json={"thread_ids": [thread_id], "strategy": "keep_latest"})
         assert await said(sdk, thread_id) == ["one", "two", "three", "four"]
