@@ -22,6 +22,7 @@ from tests.driver import eventually
 from tests.encryption.conftest import GRAPHS, KEY, encrypting, tables_with
 from tests.encryption.given import MARK, by_tenant, configured, empty
 from tests.encryption.test_at_rest import LABEL, SAID, say_it_everywhere
+from tests.live import listening
 from tests.webhooks.receiver import receiving
 from waystation.app import create_app
 from waystation.config import EncryptionConfig
@@ -130,6 +131,20 @@ async def test_a_cron_fires_in_the_context_of_whoever_made_it(tmp_path: Path) ->
         assert tables_with(tmp_path, SAID) == set()
 
 
+async def test_a_run_is_cancelled_in_its_own_context(tmp_path: Path) -> None:
+    """Its webhook tells of what only its context encrypts, whoever cancels it."""
+    seen: list[tuple[str, str | None, str | None]] = []
+    async with encrypting(tmp_path, configured(by_tenant(seen)), jobs_per_worker=0) as sdk:
+        thread: Any = await of_tenant(sdk, "acme").threads.create()
+        run = await sdk.runs.create(
+            thread["thread_id"], "noting", input={"x": SAID}, webhook="http://127.0.0.1:9/hook", after_seconds=60
+        )
+        del sdk.http.client.headers[HEADER]
+        seen.clear()
+        await sdk.runs.cancel(thread["thread_id"], run["run_id"])
+        assert ("webhook", "body", "acme") in seen
+
+
 @pytest.mark.parametrize("header", ["%%%", "bm8=", base64.b64encode(b"[1]").decode()])
 async def test_a_malformed_header_is_refused(tmp_path: Path, header: str) -> None:
     async with encrypting(tmp_path, configured(by_tenant())) as sdk:
@@ -233,6 +248,54 @@ async def test_a_handler_that_does_wrong_is_an_error_that_stores_nothing(
         assert SAID not in answer.text
         assert await sdk.threads.search() == []
         await sdk.threads.create()  # has nothing to encrypt
+
+
+async def test_a_handler_that_waits_for_the_writer_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks the server to write something, which has to wait until the handler has answered."""
+    monkeypatch.setattr("waystation.encryption.handlers.HANDLER_S", 0.5)
+    given, url = empty(), ""
+
+    @given.encrypt.json
+    async def encrypt(ctx: Any, data: dict[str, Any]) -> dict[str, Any]:
+        if "again" in data:
+            async with httpx.AsyncClient(verify=False) as client:
+                await client.post(f"{url}/threads", json={"metadata": {"label": "from the handler"}})
+        return data
+
+    @given.decrypt.json
+    async def decrypt(ctx: Any, data: dict[str, Any]) -> dict[str, Any]:
+        return data
+
+    with listening(create_app(project_config(tmp_path, encryption=configured(given)))) as server:
+        url = server.url
+        async with httpx.AsyncClient(base_url=url, verify=False, timeout=30) as client:
+            answer = await client.post("/threads", json={"metadata": {"again": 1}})
+            assert (answer.status_code, "took longer" in answer.text) == (500, True)
+            assert (await client.post("/threads", json={"metadata": {"label": "l"}})).status_code == 200
+
+
+async def test_what_the_server_needs_stays_in_the_clear(tmp_path: Path) -> None:
+    given: dict[str, set[str]] = {}
+    encryption = empty()
+
+    @encryption.encrypt.json
+    async def encrypt(ctx: Any, data: dict[str, Any]) -> dict[str, Any]:
+        given.setdefault(f"{ctx.model}.{ctx.field}", set()).update(data)
+        return data
+
+    @encryption.decrypt.json
+    async def decrypt(ctx: Any, data: dict[str, Any]) -> dict[str, Any]:
+        return data
+
+    async with encrypting(tmp_path, configured(encryption)) as sdk:
+        thread: Any = await sdk.threads.create(metadata={"mine": 1})
+        await sdk.runs.wait(
+            thread["thread_id"], "noting", input={"x": "a"}, config={"tags": ["t"], "configurable": {"c": 1}}
+        )
+    assert given["thread.metadata"] == {"mine"}
+    assert given["run.input"] == {"x"}
+    assert {"c", "mine"} <= given["run.config"]
+    assert not given["run.config"] & {"tags", "graph_id", "thread_id", "assistant_id", "recursion_limit"}
 
 
 async def test_replacements_give_the_plaintext(tmp_path: Path) -> None:

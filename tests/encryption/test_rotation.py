@@ -9,13 +9,17 @@ import httpx
 import pytest
 from langgraph_sdk.client import LangGraphClient
 
-from tests.conftest import project_config
+from tests.conftest import project_config, served
 from tests.driver import eventually
 from tests.encryption.conftest import GRAPHS, KEY, OLD_KEY, encrypting, everything_stored, tables_with
 from waystation.app import create_app
+from waystation.auth.access import EVERYTHING
 from waystation.config import EncryptionConfig
 from waystation.encryption.keys import key_id
 from waystation.errors import ConfigError
+from waystation.storage.sweeping import sweep_once
+from waystation.threads.queries import visible
+from waystation.threads.sweeper import sweep_expired_threads
 
 FIRST = EncryptionConfig(aes_key=OLD_KEY, json_keys=("secret",))
 ROTATED = EncryptionConfig(aes_key=KEY, old_keys=(OLD_KEY,), json_keys=("secret",))
@@ -145,3 +149,16 @@ async def test_encryption_can_be_ended(tmp_path: Path) -> None:
         await talk(sdk, thread_id, "three")
         assert await said(sdk, thread_id) == ["one", "two", "three"]
         assert "threads" in tables_with(tmp_path, "three a long")
+
+
+async def test_a_thread_whose_key_is_lost_does_not_keep_others_from_expiring(tmp_path: Path) -> None:
+    async with encrypting(tmp_path, FIRST) as sdk:
+        kept: Any = await sdk.threads.create(ttl={"ttl": 0, "strategy": "keep_latest"})
+        await talk(sdk, kept["thread_id"], "one", "two")
+        gone: Any = await sdk.threads.create(ttl=0)
+
+    async with served(tmp_path, encryption=LOST, graphs=GRAPHS) as app:
+        db = app.state.server.db
+        await sweep_once(sweep_expired_threads(db, 100))
+        left = await db.read(visible, [kept["thread_id"], gone["thread_id"]], EVERYTHING)
+        assert left == [kept["thread_id"]]
