@@ -22,10 +22,12 @@ from tests.driver import eventually
 from tests.encryption.conftest import GRAPHS, KEY, encrypting, tables_with
 from tests.encryption.given import MARK, by_tenant, configured, empty
 from tests.encryption.test_at_rest import LABEL, SAID, say_it_everywhere
+from tests.gate import Gate
 from tests.live import listening
 from tests.webhooks.receiver import receiving
 from waystation.app import create_app
 from waystation.config import EncryptionConfig
+from waystation.config.model import GraphSpec
 from waystation.errors import ConfigError
 
 HEADER = "X-Encryption-Context"
@@ -129,6 +131,33 @@ async def test_a_cron_fires_in_the_context_of_whoever_made_it(tmp_path: Path) ->
         await eventually(ended, "a run of the cron")
         await sdk.crons.delete(cron["cron_id"])
         assert tables_with(tmp_path, SAID) == set()
+
+
+async def test_a_run_without_a_context_gets_none_from_the_run_before(tmp_path: Path, gate: Gate) -> None:
+    """Whoever frees the slot starts the next run."""
+    given, tenants = empty(), []
+
+    @given.encrypt.blob
+    async def encrypt(ctx: Any, blob: bytes) -> bytes:
+        tenants.append(ctx.metadata.get("tenant"))
+        return blob
+
+    @given.decrypt.blob
+    async def decrypt(ctx: Any, blob: bytes) -> bytes:
+        return blob
+
+    graphs = {**GRAPHS, "gated": GraphSpec("gated", "./engine_graphs.py:gated")}
+    async with encrypting(tmp_path, configured(given), graphs=graphs, jobs_per_worker=1) as sdk:
+        first: Any = await of_tenant(sdk, "acme").threads.create()
+        await sdk.runs.create(first["thread_id"], "gated", input=gate.state)
+        await gate.reached()
+        del sdk.http.client.headers[HEADER]
+        second: Any = await sdk.threads.create()
+        run = await sdk.runs.create(second["thread_id"], "noting", input={"x": "a"})
+        gate.open()
+        await sdk.runs.join(second["thread_id"], run["run_id"])
+        assert tenants[0] == "acme"
+        assert tenants[-1] is None
 
 
 async def test_a_run_is_cancelled_in_its_own_context(tmp_path: Path) -> None:
@@ -248,6 +277,32 @@ async def test_a_handler_that_does_wrong_is_an_error_that_stores_nothing(
         assert SAID not in answer.text
         assert await sdk.threads.search() == []
         await sdk.threads.create()  # has nothing to encrypt
+
+
+async def test_a_handler_may_ask_the_server_that_waits_for_it(tmp_path: Path) -> None:
+    """No event loop of the server waits for a handler."""
+    given, url = empty(), ""
+
+    @given.encrypt.json
+    async def encrypt(ctx: Any, data: dict[str, Any]) -> dict[str, Any]:
+        async with httpx.AsyncClient(verify=False) as client:
+            assert (await client.get(f"{url}/ok")).status_code == 200
+        return data
+
+    @given.decrypt.json
+    async def decrypt(ctx: Any, data: dict[str, Any]) -> dict[str, Any]:
+        async with httpx.AsyncClient(verify=False) as client:
+            assert (await client.get(f"{url}/ok")).status_code == 200
+        return data
+
+    app = create_app(project_config(tmp_path, encryption=configured(given), graphs={}))
+    with listening(app) as server:
+        url = server.url
+        async with httpx.AsyncClient(base_url=url, verify=False, timeout=30) as client:
+            answer = await client.post("/threads", json={"metadata": {"label": "l"}})
+            assert answer.status_code == 200, answer.text
+            answer = await client.get(f"/threads/{answer.json()['thread_id']}")
+            assert answer.json()["metadata"] == {"label": "l"}
 
 
 async def test_a_handler_that_waits_for_the_writer_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
