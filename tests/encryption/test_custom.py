@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography.fernet import Fernet
 from langgraph_sdk import Auth
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.encryption.types import DecryptResult
@@ -397,3 +400,21 @@ def test_handlers_come_in_pairs(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_used_stop_the_start(tmp_path: Path, settings: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         create_app(project_config(tmp_path, encryption=settings()))
+
+
+async def test_the_example_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "encryption.md").read_text("utf-8")
+    [example] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "encrypt.blob" in block]
+    found: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is in beta
+        exec(example, found)
+    monkeypatch.setenv("KEY_OF_ACME", Fernet.generate_key().decode())
+
+    async with encrypting(tmp_path, configured(found["encryption"])) as client:
+        sdk = of_tenant(client, "acme")
+        thread: Any = await sdk.threads.create(metadata={"label": LABEL, "secret": SAID})
+        await sdk.runs.wait(thread["thread_id"], "noting", input={"x": SAID})
+        assert tables_with(tmp_path, SAID) == set()
+        [shown] = await sdk.threads.search(metadata={"label": LABEL})
+        assert (shown["metadata"]["secret"], shown["values"]["log"]) == (SAID, [SAID])  # type: ignore[index]
