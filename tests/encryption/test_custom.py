@@ -356,6 +356,30 @@ async def test_what_the_server_needs_stays_in_the_clear(tmp_path: Path) -> None:
     assert not given["run.config"] & {"tags", "graph_id", "thread_id", "assistant_id", "recursion_limit"}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"metadata": SAID, "thread_id": SAID, "tags": [SAID], "__own": SAID},
+        {"__encrypted_value__": SAID},
+        {"__encrypted_value__": SAID, "a": 1},
+    ],
+)
+async def test_no_word_of_a_user_passes_for_the_servers(tmp_path: Path, words: dict[str, Any]) -> None:
+    async with encrypting(tmp_path, configured(by_tenant())) as client:
+        sdk = of_tenant(client, "acme")
+        marked = {**words, "__encryption_context__": {"tenant": "other"}}
+        await sdk.store.put_item(["a"], "k", marked, index=False)
+        assert (await sdk.store.get_item(["a"], "k"))["value"] == words
+        thread: Any = await sdk.threads.create(metadata=marked)
+        shown: Any = await sdk.threads.get(thread["thread_id"])
+        assert shown["metadata"] == {key: value for key, value in words.items() if key != "thread_id"}
+        run: Any = await sdk.runs.create(
+            thread["thread_id"], "noting", input={"x": SAID}, config={"configurable": words}
+        )
+        await sdk.runs.join(thread["thread_id"], run["run_id"])
+        assert tables_with(tmp_path, SAID) == set()
+
+
 async def test_replacements_give_the_plaintext(tmp_path: Path) -> None:
     given = empty()
 
@@ -418,3 +442,12 @@ async def test_the_example_of_the_documentation(tmp_path: Path, monkeypatch: pyt
         assert tables_with(tmp_path, SAID) == set()
         [shown] = await sdk.threads.search(metadata={"label": LABEL})
         assert (shown["metadata"]["secret"], shown["values"]["log"]) == (SAID, [SAID])  # type: ignore[index]
+
+
+async def test_an_input_that_is_no_object_is_encrypted_as_well(tmp_path: Path) -> None:
+    async with encrypting(tmp_path, configured(by_tenant()), jobs_per_worker=0) as client:
+        sdk = of_tenant(client, "acme")
+        thread: Any = await sdk.threads.create()
+        run: Any = await sdk.runs.create(thread["thread_id"], "noting", input=[SAID])  # type: ignore[call-overload]
+        assert (await sdk.runs.get(thread["thread_id"], run["run_id"]))["kwargs"]["input"] == [SAID]  # type: ignore[typeddict-item]
+        assert tables_with(tmp_path, SAID) == set()

@@ -20,7 +20,7 @@ from langgraph_sdk.encryption.types import DecryptResult, EncryptionContext
 from waystation.encoding import decode, encode, to_plain
 from waystation.encryption.aes import AesSeals
 from waystation.encryption.handlers import HandlerLoop
-from waystation.encryption.system_keys import CLEAR_CONFIG, is_system_key
+from waystation.encryption.system_keys import CONFIG_KEYS, ID_KEYS
 from waystation.errors import EncryptionFailed, SealBroken
 from waystation.storage.seal_marks import CUSTOM_BLOB, CUSTOM_KEY
 from waystation.storage.sealing import Field, Unreadable, current_context
@@ -34,7 +34,8 @@ log = structlog.get_logger("waystation.encryption")
 
 LENGTH = 4
 ALONE = "__encrypted_value__"
-"""Under this key stands a value that is no object: the handler gets one with the field's name for its only key."""
+"""The only key of what is stored for a value that is no object: the handler gets one with the field's name for its only key.
+A client's object with this key has the mark beside it."""
 
 
 class CustomSeals:
@@ -128,7 +129,7 @@ class CustomSeals:
         """Whatever the handler changes in the filter it would have changed in what was stored."""
         if self._seal_json is None:
             return self._aes.hidden(field, wanted)
-        sealed = self._seal_object(field.model, field.name, to_plain(wanted))
+        sealed = self._seal_object(field.model, field.name, to_plain(wanted), _clear_in(field.name))
         return [key for key in wanted if sealed[key] != to_plain(wanted[key])]
 
     def close(self) -> None:
@@ -147,15 +148,15 @@ class CustomSeals:
         if plain is None or plain == {}:
             return plain
         if not isinstance(plain, dict):
-            made = self._seal_object(model, name, {name: plain})
-            return {CUSTOM_KEY: made[CUSTOM_KEY], ALONE: made[name]}
+            made = self._seal_object(model, name, {name: plain}, frozenset())
+            return {ALONE: {CUSTOM_KEY: made[CUSTOM_KEY], "value": made[name]}}
         if name != "config":
-            return self._seal_object(model, name, plain)
+            return self._seal_object(model, name, plain, _clear_in(name))
         inner = {key: plain[key] for key in ("configurable", "metadata") if isinstance(plain.get(key), dict)}
         outer = {key: member for key, member in plain.items() if key not in inner}
         return {
-            **self._seal_object(model, name, outer),
-            **{key: self._seal_object(model, name, member) for key, member in inner.items()},
+            **self._seal_object(model, name, outer, CONFIG_KEYS),
+            **{key: self._seal_object(model, name, member, ID_KEYS) for key, member in inner.items()},
         }
 
     def _open_value(self, model: str, name: str, stored: Any) -> Any:
@@ -163,29 +164,34 @@ class CustomSeals:
         if not isinstance(stored, dict):
             return stored
         try:
-            if CUSTOM_KEY in stored and ALONE in stored:
-                return self._open_object(model, name, {CUSTOM_KEY: stored[CUSTOM_KEY], name: stored[ALONE]})[name]
-            opened = self._open_object(model, name, stored) if CUSTOM_KEY in stored else stored
+            alone = stored[ALONE] if stored.keys() == {ALONE} else None
+            if isinstance(alone, dict) and alone.keys() == {CUSTOM_KEY, "value"}:
+                whole = {CUSTOM_KEY: alone[CUSTOM_KEY], name: alone["value"]}
+                return self._open_object(model, name, whole, frozenset())[name]
+            clear = CONFIG_KEYS | {"configurable", "metadata"} if name == "config" else _clear_in(name)
+            opened = self._open_object(model, name, stored, clear) if CUSTOM_KEY in stored else stored
             if name == "config":
                 for key in ("configurable", "metadata"):
                     member = stored.get(key)
                     if isinstance(member, dict) and CUSTOM_KEY in member:
-                        opened = {**opened, key: self._open_object(model, name, member)}
+                        opened = {**opened, key: self._open_object(model, name, member, ID_KEYS)}
         except SealBroken as error:
             return Unreadable(stored, error)
         return opened
 
-    def _seal_object(self, model: str, name: str, plain: dict[str, Any]) -> dict[str, Any]:
+    def _seal_object(self, model: str, name: str, given: dict[str, Any], clear: frozenset[str]) -> dict[str, Any]:
+        """`given` encrypted, but for the keys that stay in the `clear`. Nobody else may use our mark."""
         handler = self._seal_json
         assert handler is not None
-        mine = {key: value for key, value in plain.items() if not _is_clear(key, name)}
+        plain = {key: value for key, value in given.items() if key != CUSTOM_KEY}
+        mine = {key: value for key, value in plain.items() if key not in clear}
         if not mine:
             return plain
         context = current_context()
         made = self._object("encrypt.json", handler, model, name, mine, context)
         return {**plain, **made, CUSTOM_KEY: dict(context)}
 
-    def _open_object(self, model: str, name: str, stored: dict[str, Any]) -> dict[str, Any]:
+    def _open_object(self, model: str, name: str, stored: dict[str, Any], clear: frozenset[str]) -> dict[str, Any]:
         handler = self._open_json
         if handler is None:
             raise SealBroken(
@@ -193,7 +199,7 @@ class CustomSeals:
             )
         context = stored[CUSTOM_KEY]
         rest = {key: value for key, value in stored.items() if key != CUSTOM_KEY}
-        mine = {key: value for key, value in rest.items() if not _is_clear(key, name)}
+        mine = {key: value for key, value in rest.items() if key not in clear}
         if not mine or not isinstance(context, dict):
             return rest
         try:
@@ -235,8 +241,9 @@ class CustomSeals:
         return made.plaintext
 
 
-def _is_clear(key: str, name: str) -> bool:
-    return key == CUSTOM_KEY or (is_system_key(key) and (name == "config" or key not in CLEAR_CONFIG))
+def _clear_in(name: str) -> frozenset[str]:
+    """Keys of a field that are the server's own. In everything else all keys are the users'."""
+    return ID_KEYS if name == "metadata" else frozenset()
 
 
 def _told(model: str, name: str, context: Mapping[str, Any]) -> EncryptionContext:
