@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ from langgraph_sdk.client import LangGraphClient
 
 from tests.driver import eventually
 from tests.encryption.conftest import SECRET_KEYS, encrypting, tables_with
+from tests.encryption.given import by_tenant, configured
 from tests.webhooks.receiver import receiving
-from waystation.config import EncryptionConfig
+from waystation.config import EncryptionConfig, WebhookConfig
 
 SAID = "what-the-user-said"
 
 LABEL = "a-label-to-search-by"
+
+PATIENT = WebhookConfig(backoff_s=600)
+"""What could not be delivered stays where it is."""
 
 HOLDING = {
     "assistants",
@@ -73,8 +78,8 @@ async def say_it_everywhere(sdk: LangGraphClient, webhook: str) -> dict[str, Any
 
 
 async def test_nothing_said_is_stored_in_the_clear(tmp_path: Path) -> None:
-    with receiving(*[500] * 100) as receiver:
-        async with encrypting(tmp_path, SECRET_KEYS) as sdk:
+    with receiving(500) as receiver:
+        async with encrypting(tmp_path, SECRET_KEYS, webhooks=PATIENT) as sdk:
             await say_it_everywhere(sdk, receiver.url)
             assert tables_with(tmp_path, SAID) == set()
             assert {"threads", "assistants", "crons", "store_items"} <= tables_with(tmp_path, LABEL)
@@ -83,8 +88,8 @@ async def test_nothing_said_is_stored_in_the_clear(tmp_path: Path) -> None:
 
 async def test_without_a_key_all_of_it_is(tmp_path: Path) -> None:
     """The scan finds what there is to find."""
-    with receiving(*[500] * 100) as receiver:
-        async with encrypting(tmp_path, None) as sdk:
+    with receiving(500) as receiver:
+        async with encrypting(tmp_path, None, webhooks=PATIENT) as sdk:
             await say_it_everywhere(sdk, receiver.url)
             assert tables_with(tmp_path, SAID) >= HOLDING
 
@@ -164,10 +169,31 @@ async def test_values_stay_searchable_if_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["waystation:aes:1:", "waystation:aes:1:AAAA", "waystation:aes:1:" + "A" * 80])
-async def test_words_that_look_encrypted_are_only_words(tmp_path: Path, text: str) -> None:
-    async with encrypting(tmp_path, SECRET_KEYS) as sdk:
+@pytest.mark.parametrize(
+    "encryption",
+    [
+        lambda: SECRET_KEYS,
+        lambda: EncryptionConfig(old_keys=(b"o" * 16,)),
+        lambda: configured(by_tenant(), old_keys=(b"o" * 16,)),
+    ],
+    ids=["key", "old key", "handlers"],
+)
+async def test_words_that_look_encrypted_are_only_words(tmp_path: Path, text: str, encryption: Any) -> None:
+    async with encrypting(tmp_path, encryption()) as sdk:
+        sdk.http.client.headers["X-Encryption-Context"] = base64.b64encode(b'{"tenant": "acme"}').decode()
         thread: Any = await sdk.threads.create(metadata={"a": text, "b": [{"c": text}], "secret": text})
         shown = await sdk.threads.get(thread["thread_id"])
         assert shown["metadata"] == {"a": text, "b": [{"c": text}], "secret": text}
         await sdk.store.put_item(["items"], "item", {"a": text}, index=False)
         assert (await sdk.store.get_item(["items"], "item"))["value"] == {"a": text}
+        only: Any = await sdk.threads.create(metadata={"created_by": text})
+        assert (await sdk.http.get(f"/threads/{only['thread_id']}"))["metadata"] == {"created_by": text}
+        await sdk.runs.wait(thread["thread_id"], "noting", input={"x": text}, config={"configurable": {"c": text}})
+        after: Any = await sdk.threads.get(thread["thread_id"])
+        assert after["values"] == {"x": text, "log": [text]}
+        run: Any = (await sdk.runs.list(thread["thread_id"]))[0]
+        assert (run["kwargs"]["input"], run["kwargs"]["config"]["configurable"]["c"]) == ({"x": text}, text)
+        body = {"assistant_id": "noting", "input": text, "feedback_keys": [text], "after_seconds": 60}
+        whole: Any = await sdk.http.post("/runs", json=body)
+        shown = await sdk.http.get(f"/threads/{whole['thread_id']}/runs/{whole['run_id']}")
+        assert (shown["kwargs"]["input"], shown["kwargs"]["feedback_keys"]) == (text, [text])

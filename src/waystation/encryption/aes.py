@@ -15,7 +15,7 @@ from waystation.encoding import decode, encode, to_plain
 from waystation.encryption.keys import Keyring
 from waystation.errors import SealBroken
 from waystation.storage.seal_marks import AES_BLOB, AES_TOKEN
-from waystation.storage.sealing import Field, Unreadable
+from waystation.storage.sealing import THREAD_VALUES, Field, Unreadable
 
 __all__ = ["AesSeals"]
 
@@ -49,19 +49,23 @@ class AesSeals:
         return [self._keyring.open(blob[1:], where) if blob[:1] == AES_BLOB else blob for blob in blobs]
 
     def seal_json(self, field: Field, value: Any) -> Any:
-        if not self._keyring.encrypts:
+        if not self._keyring.ids:
             return value
         if field.parts:
             return {
-                key: member if key not in field.parts or _is_empty(member) else self._token(field, key, member)
-                for key, member in value.items()
+                key: self._sealed(field, key, member) if key in field.parts else member for key, member in value.items()
             }
-        if self._is_searched(field):
-            return self._seal_members(field, "", to_plain(value) if not isinstance(value, dict) else value)
-        return value if _is_empty(value) else self._token(field, "", value)
+        return self._sealed(field, "", value)
 
     def open_json(self, field: Field, stored: Any) -> Any:
-        return self._open_members(field, "", stored)
+        if not self._keyring.ids:
+            return stored
+        if field.parts and isinstance(stored, dict):
+            return {
+                key: self._opened(field, key, member) if key in field.parts else member
+                for key, member in stored.items()
+            }
+        return self._opened(field, "", stored)
 
     def open_text(self, field: Field, stored: str) -> str | Unreadable:
         if AES_TOKEN not in stored:
@@ -81,6 +85,18 @@ class AesSeals:
 
     def close(self) -> None:
         pass
+
+    def _sealed(self, field: Field, key: str, value: Any) -> Any:
+        if self._keyring.encrypts and not self._is_searched(field):
+            return value if _is_empty(value) else self._token(field, key, value)
+        if _holds_tokens(field):
+            plain = value if isinstance(value, (dict, Unreadable)) else to_plain(value)
+            return self._seal_members(field, key, plain)
+        return self._token(field, key, value) if _passes_for_token(value) else value
+
+    def _opened(self, field: Field, key: str, stored: Any) -> Any:
+        """Of what is always encrypted as a whole, nothing within is looked at: there are only users' words."""
+        return self._open_members(field, key, stored) if _holds_tokens(field) else self._open_token(field, key, stored)
 
     def _is_searched(self, field: Field) -> bool:
         return field.searched or field.label in self._searched
@@ -103,16 +119,17 @@ class AesSeals:
             }
         if isinstance(value, (list, tuple)):
             return [self._seal_members(field, key, member) for member in value]
-        if isinstance(value, str) and value.startswith(AES_TOKEN):  # a client's own words, which must not pass for ours
-            return self._token(field, key, value)
-        return value
+        return self._token(field, key, value) if _passes_for_token(value) else value
 
     def _open_members(self, field: Field, key: str, stored: Any) -> Any:
         if isinstance(stored, dict):
             return {name: self._open_members(field, name, member) for name, member in stored.items()}
         if isinstance(stored, list):
             return [self._open_members(field, key, member) for member in stored]
-        if not isinstance(stored, str) or not stored.startswith(AES_TOKEN):
+        return self._open_token(field, key, stored)
+
+    def _open_token(self, field: Field, key: str, stored: Any) -> Any:
+        if not _passes_for_token(stored):
             return stored
         try:
             sealed = base64.b64decode(stored[len(AES_TOKEN) :], validate=True)
@@ -122,6 +139,16 @@ class AesSeals:
             return decode(self._keyring.open(sealed, _where(field, key)))
         except SealBroken as error:
             return Unreadable(stored, error)
+
+
+def _holds_tokens(field: Field) -> bool:
+    """Whether members of the field may be encrypted by themselves. The values of threads are, or were, if they stay searchable."""
+    return field.searched or field == THREAD_VALUES
+
+
+def _passes_for_token(value: Any) -> bool:
+    """Whether the value looks like one of ours. A client's own words that do are encrypted, whatever they say."""
+    return isinstance(value, str) and value.startswith(AES_TOKEN)
 
 
 def _is_empty(value: Any) -> bool:

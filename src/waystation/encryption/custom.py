@@ -111,10 +111,14 @@ class CustomSeals:
 
     def open_json(self, field: Field, stored: Any) -> Any:
         if field.parts and isinstance(stored, dict):
-            opened = {key: self._open_value(field.model, key, member) for key, member in stored.items()}
-        else:
-            opened = self._open_value(field.model, field.name, stored)
-        return self._aes.open_json(field, opened) if opened is stored or field.parts else opened
+            opened = {
+                key: self._open_value(field.model, key, member) if key in field.parts else member
+                for key, member in stored.items()
+            }
+            others = {key: member for key, member in stored.items() if opened[key] is member}
+            return {**opened, **self._aes.open_json(field, others)}
+        opened = self._open_value(field.model, field.name, stored)
+        return self._aes.open_json(field, stored) if opened is stored else opened
 
     def open_text(self, field: Field, stored: str) -> str | Unreadable:
         if CUSTOM_KEY not in stored:
@@ -185,10 +189,8 @@ class CustomSeals:
         assert handler is not None
         plain = {key: value for key, value in given.items() if key != CUSTOM_KEY}
         mine = {key: value for key, value in plain.items() if key not in clear}
-        if not mine:
-            return plain
         context = current_context()
-        made = self._object("encrypt.json", handler, model, name, mine, context)
+        made = self._object("encrypt.json", handler, model, name, mine, context) if mine else {}
         return {**plain, **made, CUSTOM_KEY: dict(context)}
 
     def _open_object(self, model: str, name: str, stored: dict[str, Any], clear: frozenset[str]) -> dict[str, Any]:

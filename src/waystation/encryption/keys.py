@@ -44,10 +44,11 @@ class Keyring:
     """Encrypts with one key and decrypts with all. Usable from every thread."""
 
     def __init__(self, current: bytes | None, old: Iterable[bytes]) -> None:
-        """Without `current` it only decrypts."""
+        """Without `current` nothing new is to be encrypted; what has to be all the same is, with an old key."""
         keys = [*([current] if current is not None else []), *old]
         self._keys = {key_id(key): key for key in keys}
-        self._current = None if current is None else key_id(current)
+        self._current = next(iter(self._keys), None)
+        self._encrypts = current is not None
         self._lock = threading.Lock()
         self._left = 0
         self._salt = b""
@@ -56,7 +57,8 @@ class Keyring:
 
     @property
     def encrypts(self) -> bool:
-        return self._current is not None
+        """Whether new data is to be encrypted."""
+        return self._encrypts
 
     @property
     def ids(self) -> list[str]:
