@@ -21,6 +21,7 @@ from waystation.auth.project import custom_authentication
 from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.crons.routes import router as cron_routes
+from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
 from waystation.http.router import Dispatcher, Router
@@ -54,6 +55,7 @@ def load_project(config: Config, role: Role = "all") -> Graphs:
     graphs = Graphs.load(config)
     custom_authentication(config, graphs.modules)
     _custom_app(config, graphs, role)
+    encryption_of(config, graphs.modules)
     return graphs
 
 
@@ -135,6 +137,7 @@ def _api(config: Config, server: Server, **options: Any) -> Starlette:
         server,
         prefix=config.http.mount_prefix,
         authentication=server.authentication,
+        encryption_context=None if server.encryption is None else server.encryption.context_of,
         max_body_bytes=config.max_body_bytes,
         **options,
     )

@@ -8,7 +8,8 @@ from waystation.auth.api_keys import ApiKeys
 from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
-from waystation.databases import open_database
+from waystation.databases import encrypted, open_database
+from waystation.encryption import encryption_of
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
 from waystation.loopback import Loopback
@@ -58,11 +59,13 @@ def build_server(
     custom = custom_authentication(config, graphs.modules)
     if custom is not None and role != "worker":
         warn_of_gaps(custom)
+    seals = encryption_of(config, graphs.modules)
     bus = _bus(config)
     # What the project has for the store comes first: a mistake there is found before anything is opened.
     embedder = None if config.store.index is None else load_embedder(config.store.index, graphs.modules)
     custom_store = _custom_store(config, graphs)
     db, lock = open_database(config)
+    db = encrypted(db, lock, seals)
     saver, positions = Saver(db), Positions()
     index = None
     if config.store.index is not None and embedder is not None:
@@ -112,6 +115,7 @@ def build_server(
         metrics=metrics,
         tracing=tracing,
         lock=lock,
+        encryption=seals,
         authentication=ApiKeys(db) if config.api_keys else custom,
     )
 

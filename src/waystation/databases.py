@@ -7,12 +7,15 @@ from typing import IO, TYPE_CHECKING
 from waystation.errors import ConfigError
 from waystation.storage.data_dir import DATABASE_FILE, is_in_use, lock_data_dir
 from waystation.storage.schema import require_current, upgrade
+from waystation.storage.sealed_database import SealedDatabase
+from waystation.storage.sealing_check import check
 
 if TYPE_CHECKING:
     from waystation.config import Config
     from waystation.storage.database import Database
+    from waystation.storage.sealing import Seals
 
-__all__ = ["open_beside", "open_database"]
+__all__ = ["encrypted", "open_beside", "open_database"]
 
 
 def open_beside(config: Config) -> tuple[Database, IO[str] | None]:
@@ -56,3 +59,15 @@ def open_database(config: Config) -> tuple[Database, IO[str] | None]:
         lock.close()
         raise
     return own, lock
+
+
+def encrypted(db: Database, lock: IO[str] | None, seals: Seals | None) -> Database:
+    """`db`, whose contents `seals` encrypt. Raises ConfigError, with its `lock` free, when a server without encryption would go on
+    in the clear with what was encrypted."""
+    try:
+        db.read_blocking(check, seals)
+    except BaseException:
+        if lock is not None:
+            lock.close()
+        raise
+    return db if seals is None else SealedDatabase(db, seals)

@@ -10,6 +10,7 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "EmbeddingFailed",
+    "EncryptionFailed",
     "Forbidden",
     "GraphLoadError",
     "HandlerFailed",
@@ -17,6 +18,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "Overloaded",
+    "SealBroken",
     "StoreFailed",
     "TooLarge",
     "Unavailable",
@@ -67,6 +69,14 @@ class EmbeddingFailed(WaystationError):
 
 class StoreFailed(WaystationError):
     """The project's store failed."""
+
+
+class SealBroken(WaystationError):
+    """Stored data cannot be decrypted."""
+
+
+class EncryptionFailed(WaystationError):
+    """A handler of the project's encryption failed."""
 
 
 class NotSupported(WaystationError):

@@ -22,6 +22,7 @@ from waystation.runs.engine import Engine
 from waystation.runs.worker import Worker
 from waystation.storage.checkpoints import Saver
 from waystation.storage.database import Database
+from waystation.storage.sealing import Seals
 from waystation.store import CustomStore, Store
 from waystation.store.semantic.index import Index
 from waystation.store.semantic.refresh import refresh_regularly
@@ -71,6 +72,8 @@ class Server:
     """None where no traces are made."""
     lock: IO[str] | None
     """Of the data directory; None with PostgreSQL, which processes share."""
+    encryption: Seals | None = None
+    """None where everything is stored as it is."""
     authentication: Authentication | None = None
     """None where everybody may do everything."""
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)

@@ -11,9 +11,8 @@ from langgraph.checkpoint.conformance import validate
 from langgraph.checkpoint.conformance.capabilities import Capability
 from langgraph.checkpoint.conformance.initializer import RegisteredCheckpointer
 
+from tests.databases import open_database
 from waystation.storage.checkpoints import Saver
-from waystation.storage.schema import upgrade
-from waystation.storage.sqlite import SqliteDatabase
 
 
 @pytest.mark.parametrize("kind", ["saver", "run saver", "waiting run saver"])
@@ -21,8 +20,7 @@ async def test_saver_passes_every_capability(kind: str, tmp_path: Path) -> None:
     files = iter(range(100))
 
     async def fresh() -> AsyncGenerator[Any, None]:
-        db = SqliteDatabase(tmp_path / f"{next(files)}.sqlite")
-        upgrade(db)
+        db = open_database(tmp_path / f"{next(files)}.sqlite")
         saver = Saver(db)
         yield saver if kind == "saver" else saver.for_run(None, wait=kind == "waiting run saver")
         await db.close()

@@ -22,9 +22,7 @@ def load(tmp_path: Path, environ: dict[str, str], **keys: Any) -> Config:
 @pytest.mark.parametrize(
     ("name", "keys", "environ"),
     [
-        ("encryption", {"encryption": {"path": "./e.py:e"}}, {}),
         ("LANGGRAPH_AUTH_TYPE", {}, {"LANGGRAPH_AUTH_TYPE": "langsmith"}),
-        ("LANGGRAPH_AES_KEY", {}, {"LANGGRAPH_AES_KEY": "k"}),
         ("REDIS_CLUSTER", {}, {"REDIS_CLUSTER": "true"}),
     ],
 )

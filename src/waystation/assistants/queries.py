@@ -14,6 +14,7 @@ from waystation.auth.access import Access
 from waystation.encoding import encode
 from waystation.errors import Conflict, Forbidden, NotFound, WaystationError
 from waystation.storage.containment import contains
+from waystation.storage.sealing import require_searchable
 from waystation.storage.tables import assistant_versions, assistants
 
 __all__ = [
@@ -88,6 +89,7 @@ class Filters:
         if self.name:
             statement = statement.where(assistants.c.name.icontains(self.name, autoescape=True))
         if self.metadata:
+            require_searchable(assistants.c.metadata, self.metadata)
             statement = statement.where(contains(assistants.c.metadata, encode(self.metadata)))
         return statement
 
@@ -217,6 +219,7 @@ def list_versions(
         .order_by(assistant_versions.c.version.desc())
     )
     if metadata:
+        require_searchable(assistant_versions.c.metadata, metadata)
         matching = matching.where(contains(assistant_versions.c.metadata, encode(metadata)))
     matching = access.limit(matching, assistants.c.metadata, shared="filtered")
     rows = [row._asdict() for row in conn.execute(matching.limit(limit).offset(offset))]

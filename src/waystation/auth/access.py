@@ -15,6 +15,8 @@ from sqlalchemy import ColumnElement, Delete, FromClause, Select, Text, Update, 
 
 from waystation.auth import filters
 from waystation.auth.filters import Filter
+from waystation.errors import HandlerFailed
+from waystation.storage import sealing
 from waystation.storage.containment import unindexed
 
 __all__ = ["DEFAULT_WORKSPACE", "EVERYTHING", "Access", "Limits", "Resource", "Shared"]
@@ -95,6 +97,8 @@ class Access:
         found = dict(self.asked or ()).get(resource)
         if workspace is None and found is None:
             return None
+        if found is not None:
+            _require_in_the_clear(metadata, found)
         return Limits(table, metadata, workspace, found, shared if "workspace" in table.c else "hidden")
 
 
@@ -133,6 +137,18 @@ class Limits:
         if self.shared == "visible":
             return or_(and_(*parts), self.table.c.workspace.is_(None))
         return and_(*parts)
+
+
+def _require_in_the_clear(metadata: ColumnElement[Any], found: Filter) -> None:
+    """Raise HandlerFailed for a filter on encrypted keys, through which nobody would ever see anything. What a project's own
+    encryption handlers do is not asked for: they are too slow for it."""
+    seals = sealing.active()
+    if seals is None or seals.waits:
+        return
+    if hidden := sealing.hidden_keys(metadata, filters.named(found)):
+        raise HandlerFailed(
+            f"An authorization handler filters by {', '.join(hidden)}, which LANGGRAPH_AES_JSON_KEYS encrypts."
+        )
 
 
 EVERYTHING = Access()

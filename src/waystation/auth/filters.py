@@ -26,6 +26,7 @@ __all__ = [
     "Member",
     "both",
     "condition",
+    "named",
     "parameters",
     "parse",
     "passes",
@@ -101,6 +102,15 @@ def required(part: Filter | None) -> dict[str, Any]:
     if isinstance(part, Group) and not part.alternatives:
         return {key: value for inner in part.parts for key, value in required(inner).items()}
     return {}
+
+
+def named(part: Filter) -> dict[str, Any]:
+    """All keys that the filter looks at, with something that it compares each with."""
+    if isinstance(part, Contains):
+        return required(part)
+    if isinstance(part, Member):
+        return {part.key: decode(part.value)}
+    return {key: value for inner in part.parts for key, value in named(inner).items()}
 
 
 def shape(part: Filter) -> Hashable:

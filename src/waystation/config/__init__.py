@@ -6,6 +6,7 @@ from waystation.config.loading import load_config
 from waystation.config.model import (
     AuthConfig,
     Config,
+    EncryptionConfig,
     GraphSpec,
     HttpConfig,
     IndexConfig,
@@ -17,6 +18,7 @@ from waystation.config.support import announce
 __all__ = [
     "AuthConfig",
     "Config",
+    "EncryptionConfig",
     "GraphSpec",
     "HttpConfig",
     "IndexConfig",

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from waystation.config import settings, values
+from waystation.config.encryption import encryption_config
 from waystation.config.environment import read_env
 from waystation.config.http import http_config
 from waystation.config.model import AuthConfig, Config, GraphSpec, IndexConfig, StoreConfig
@@ -53,6 +54,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
             "env": env,
             "http": http_config(project.http, given),
             "auth": _auth(path, project.auth),
+            "encryption": encryption_config(project.encryption, given),
             "webhooks": webhook_config(project.webhooks, given, variables),
             "store": _store(project.store),
             "checkpointer": _checkpointer(project, given),

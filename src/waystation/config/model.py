@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AuthConfig", "Config", "GraphSpec", "HttpConfig", "IndexConfig", "StoreConfig", "WebhookConfig"]
+__all__ = [
+    "AuthConfig",
+    "Config",
+    "EncryptionConfig",
+    "GraphSpec",
+    "HttpConfig",
+    "IndexConfig",
+    "StoreConfig",
+    "WebhookConfig",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,22 @@ class WebhookConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EncryptionConfig:
+    """How stored data is encrypted (spec 23)."""
+
+    path: str | None = None
+    """The project's own handlers: ``./path/file.py:variable`` or ``package.module:variable``."""
+    aes_key: bytes | None = field(default=None, repr=False)
+    """16, 24 or 32 bytes. Without it nothing new is encrypted, except by handlers."""
+    old_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """Keys that what is stored may be encrypted with beside the current one."""
+    json_keys: tuple[str, ...] = ()
+    """Keys whose values are encrypted where the rest of an object stays searchable."""
+    searchable_values: bool = False
+    """Whether the values of threads can be searched, and only `json_keys` of them are encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every setting, with its default. Directories given to `load_config` as relative paths are absolute here."""
 
@@ -122,6 +147,8 @@ class Config:
     http: HttpConfig = HttpConfig()
     auth: AuthConfig | None = None
     api_keys: bool = False
+    encryption: EncryptionConfig | None = None
+    """None: everything is stored as it is."""
     webhooks: WebhookConfig = WebhookConfig()
     allow_private_urls: bool = False
     """Whether users may name addresses of private networks and of this machine: for webhooks, and whatever else calls out."""

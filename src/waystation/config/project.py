@@ -8,7 +8,17 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["FAMILIES", "Headers", "Http", "Project", "Section", "ThreadTtl", "Webhooks", "unknown_keys"]
+__all__ = [
+    "FAMILIES",
+    "EncryptionSection",
+    "Headers",
+    "Http",
+    "Project",
+    "Section",
+    "ThreadTtl",
+    "Webhooks",
+    "unknown_keys",
+]
 
 FAMILIES = ("assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "event_streaming")
 """Route families that ``http.disable_<family>`` switches off."""
@@ -209,6 +219,10 @@ class Webhooks(Section):
     allowed_fields: list[WebhookField] | None = None
 
 
+class EncryptionSection(Section):
+    path: str | None = None
+
+
 class Project(Section):
     """The whole file."""
 
@@ -219,7 +233,7 @@ class Project(Section):
     store: Store = Store()
     checkpointer: Checkpointer = Checkpointer()
     auth: AuthSection | None = None
-    encryption: dict[str, Any] | None = None
+    encryption: EncryptionSection | None = None
     webhooks: Webhooks | None = None
     priority: dict[str, Any] | None = None
     ui: dict[str, Any] | None = None

@@ -73,6 +73,35 @@ SETTINGS: tuple[Setting, ...] = (
         default="`none`",
     ),
     Setting(
+        "encryption.aes_key",
+        "LANGGRAPH_AES_KEY",
+        values.aes_key,
+        "Key of 16, 24 or 32 bytes that stored data is encrypted with: the text itself, or `base64:` and base64.",
+        default="none",
+    ),
+    Setting(
+        "encryption.old_keys",
+        "WAYSTATION_AES_OLD_KEYS",
+        values.aes_keys,
+        "Former keys, with commas, for data that they encrypted. Without `LANGGRAPH_AES_KEY` new data is stored in the clear.",
+        default="none",
+    ),
+    Setting(
+        "encryption.json_keys",
+        "LANGGRAPH_AES_JSON_KEYS",
+        values.words,
+        "Comma-separated JSON keys whose values are encrypted, at any depth, in what can be searched otherwise: metadata and "
+        "store items.",
+        default="none",
+    ),
+    Setting(
+        "encryption.searchable_values",
+        "WAYSTATION_AES_SEARCHABLE_VALUES",
+        values.switch,
+        "Leave the values of threads open to searches: only the keys of `LANGGRAPH_AES_JSON_KEYS` are encrypted in them.",
+        default="`false`",
+    ),
+    Setting(
         "jobs_per_worker",
         "N_JOBS_PER_WORKER",
         values.whole_number(0),

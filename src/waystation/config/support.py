@@ -16,8 +16,8 @@ __all__ = ["announce", "unsupported"]
 
 log = structlog.get_logger("waystation.config")
 
-_REFUSED = frozenset({"encryption", "LANGGRAPH_AUTH_TYPE", "LANGGRAPH_AES_KEY", "REDIS_CLUSTER"})
-"""What a server must not start without when it is asked for: it would be open, write in the clear, or lose every event."""
+_REFUSED = frozenset({"LANGGRAPH_AUTH_TYPE", "REDIS_CLUSTER"})
+"""What a server must not start without when it is asked for: it would be open, or lose every event."""
 
 
 def unsupported(project: Project, variables: Mapping[str, str]) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def unsupported(project: Project, variables: Mapping[str, str]) -> tuple[str, ..
 
 
 def _keys(project: Project) -> Iterator[str]:
-    for name in ("encryption", "priority", "ui", "ui_config"):
+    for name in ("priority", "ui", "ui_config"):
         if getattr(project, name):
             yield name
     if project.auth is not None and project.auth.allow_langsmith_api_keys:
@@ -42,8 +42,6 @@ def _keys(project: Project) -> Iterator[str]:
 def _variables(variables: Mapping[str, str]) -> Iterator[str]:
     if variables.get("LANGGRAPH_AUTH_TYPE", "").strip().lower() not in ("", "noop", "none", "custom"):
         yield "LANGGRAPH_AUTH_TYPE"
-    if variables.get("LANGGRAPH_AES_KEY"):
-        yield "LANGGRAPH_AES_KEY"
     cluster = variables.get("REDIS_CLUSTER", "").strip()
     if cluster and parse("REDIS_CLUSTER", cluster, switch):
         yield "REDIS_CLUSTER"

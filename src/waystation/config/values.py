@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 
 __all__ = [
     "NOT_SHOWN",
+    "aes_key",
+    "aes_keys",
     "api_keys",
     "json_object",
     "log_level",
@@ -40,6 +43,31 @@ def words(value: str) -> list[str]:
 def secrets(value: str) -> tuple[str, ...]:
     """A comma-separated list of keys."""
     return tuple(words(value))
+
+
+BASE64 = "base64:"
+"""What an AES key begins with that is not given as it is."""
+
+KEY_BYTES = (16, 24, 32)
+
+
+def aes_key(value: str) -> bytes:
+    """A key of 16, 24 or 32 bytes: the text itself, or base64 after ``base64:``."""
+    if value.startswith(BASE64):
+        try:
+            key = base64.b64decode(value[len(BASE64) :], validate=True)
+        except ValueError:
+            raise ValueError("must be valid base64 after base64:") from None
+    else:
+        key = value.encode()
+    if len(key) not in KEY_BYTES:
+        raise ValueError(f"must be 16, 24 or 32 bytes long; it has {len(key)}")
+    return key
+
+
+def aes_keys(value: str) -> tuple[bytes, ...]:
+    """A comma-separated list of such keys. One with a comma in it has to be given as base64."""
+    return tuple(map(aes_key, words(value)))
 
 
 def switch(value: str) -> bool:
@@ -131,5 +159,5 @@ def _uri(value: str, *schemes: str) -> str:
     return value
 
 
-NOT_SHOWN = frozenset({json_object, postgres_uri, redis_uri, secrets})
+NOT_SHOWN = frozenset({aes_key, aes_keys, json_object, postgres_uri, redis_uri, secrets})
 """Parsers of what may be long or hold a password: errors about it do not repeat it."""

@@ -25,6 +25,7 @@ from waystation.auth.access import Access
 from waystation.encoding import encode
 from waystation.errors import NotFound
 from waystation.storage.containment import contains
+from waystation.storage.sealing import require_searchable
 from waystation.storage.tables import assistants, crons, threads
 
 __all__ = [
@@ -64,6 +65,7 @@ class Filters:
         if self.enabled is not None:
             statement = statement.where(crons.c.enabled == self.enabled)
         if self.metadata:
+            require_searchable(crons.c.metadata, self.metadata)
             statement = statement.where(contains(crons.c.metadata, encode(self.metadata)))
         return statement
 

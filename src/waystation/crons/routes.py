@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from waystation.assistants import ask_for, assistant_id_of
 from waystation.auth.access import Access
+from waystation.auth.caller import Caller
 from waystation.auth.owner import kept
 from waystation.crons import queries
 from waystation.crons.content import Change, change_of, changed, new_row
@@ -24,6 +25,7 @@ from waystation.http.bodies import read_body, require_uuid
 from waystation.http.openapi import operation
 from waystation.http.responses import empty, json_response, pagination_headers
 from waystation.http.router import Router
+from waystation.storage.sealing import CONTEXT_KEY, current_context
 from waystation.threads import require_thread
 from waystation.timestamps import now_us
 
@@ -57,7 +59,7 @@ async def _create(request: Request, body: CronCreate | ThreadCronCreate, thread_
         assistant_id=_assistant_id(server, body.assistant_id),
         thread_id=thread_id,
         user_id=caller.access.user_id,
-        owner=kept(caller),
+        owner=_owner(caller),
         now=now_us(),
     )
     access, row = await creation_allowed(request, row)
@@ -128,6 +130,12 @@ def _assistant_id(server: Server, text: str) -> str:
         return assistant_id_of(text, server.graphs)
     except UnprocessableInput:
         raise NotFound(f"There is no assistant {text[:100]!r}.") from None
+
+
+def _owner(caller: Caller) -> dict[str, Any]:
+    """What is kept of the caller, with what the runs of the cron are to be encrypted with."""
+    context = current_context()
+    return {**kept(caller), CONTEXT_KEY: dict(context)} if context else kept(caller)
 
 
 def _store(conn: Connection, row: dict[str, Any], access: Access) -> None:

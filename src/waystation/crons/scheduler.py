@@ -27,6 +27,7 @@ from waystation.runs.engine import Engine
 from waystation.runs.order import Order
 from waystation.runs.permission import runs_allowed
 from waystation.storage.database import Database
+from waystation.storage.sealing import CONTEXT_KEY, under
 from waystation.threads.ttl import Ttl
 from waystation.timestamps import MICROSECONDS, now_us
 from waystation.wakeful import WakefulLoop, rest_until
@@ -114,7 +115,10 @@ class Scheduler:
         """Fire one cron; False when another scheduler is about to. One that fails has lost its slot: the others go on."""
         try:
             row = await self._db.lookup(queries.find_due, due.cron_id, due.next_run_date)
-            fired = row is not None and await self._fire_as_owner(row)
+            if row is None:
+                return False
+            with under(row["owner"].get(CONTEXT_KEY)):
+                fired = await self._fire_as_owner(row)
             if fired:
                 self._tally.add("fired")
             return fired

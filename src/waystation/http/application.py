@@ -11,8 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waystation.auth.caller import Authentication
 from waystation.http.authentication import Authenticated
+from waystation.http.encryption_context import WithEncryptionContext
 from waystation.http.errors import HANDLERS
 from waystation.http.router import Dispatcher, Router
+from waystation.storage.sealing import ContextOf
 
 __all__ = ["application"]
 
@@ -26,13 +28,15 @@ def application(
     middleware: Sequence[Middleware] = (),
     lifespan: Any = None,
     authentication: Authentication | None = None,
+    encryption_context: ContextOf | None = None,
     max_body_bytes: int | None = None,
     around: Callable[[ASGIApp, Dispatcher], ASGIApp] | None = None,
 ) -> Starlette:
     """Serve `routers` below `prefix` and those `at_root` without it. Handlers find `server` as ``request.app.state.server``
     and the routes as ``request.app.state.dispatcher``. Routes added to the application itself come first, and are not
     behind `authentication`, as everything else is. With `around` given, requests go through the `middleware` to what it makes of
-    the API and its dispatcher; that is to handle exceptions."""
+    the API and its dispatcher; that is to handle exceptions. With
+    `encryption_context` requests are handled within theirs."""
     app = Starlette(middleware=list(middleware), exception_handlers=HANDLERS, lifespan=lifespan)
     dispatcher = Dispatcher(app)
     for router in at_root:
@@ -40,10 +44,11 @@ def application(
     for router in routers:
         dispatcher.include(router, prefix)
     app.router.redirect_slashes = False
-    app.router.default = dispatcher
+    inner: ASGIApp = dispatcher if encryption_context is None else WithEncryptionContext(dispatcher, encryption_context)
+    app.router.default = inner
     if authentication is not None:
         authentication.path_parameters = dispatcher.parameters_of
-        app.router.default = Authenticated(dispatcher, authentication, prefix=prefix, max_body_bytes=max_body_bytes)
+        app.router.default = Authenticated(inner, authentication, prefix=prefix, max_body_bytes=max_body_bytes)
     if around is not None:
         outer = _without_lifespan(around(app.router.default, dispatcher), app.router)
         for each, arguments, options in reversed(middleware):

@@ -28,6 +28,8 @@ STATUS: dict[type[errors.WaystationError], int] = {
     errors.HandlerFailed: 500,
     errors.EmbeddingFailed: 500,
     errors.StoreFailed: 500,
+    errors.SealBroken: 500,
+    errors.EncryptionFailed: 500,
     errors.NotSupported: 501,
     errors.Unavailable: 503,
 }

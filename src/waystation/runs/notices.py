@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from waystation.encoding import encode
+from waystation.errors import SealBroken
 from waystation.runs import queries
 from waystation.runs.wire import run_to_wire
+from waystation.storage.sealing import CONTEXT_KEY, under
 from waystation.timestamps import iso
 from waystation.webhooks import put
 
@@ -38,4 +40,21 @@ def leave_notice(
     }
     if error is not None and status in ("error", "timeout"):
         payload["error"] = error
-    put(conn, thread_id=run.thread_id, run_id=run_id, url=url, body=encode(payload), now=now)
+    with under(run.kwargs.get(CONTEXT_KEY)):
+        put(conn, thread_id=run.thread_id, run_id=run_id, url=url, body=_body(payload), now=now)
+
+
+def _body(payload: dict[str, Any]) -> bytes:
+    """The payload as JSON. What cannot be decrypted any more is left out: that the run is over has to be told all the same."""
+    try:
+        return encode(payload)
+    except SealBroken:
+        return encode({name: value for name, value in payload.items() if _is_readable(value)})
+
+
+def _is_readable(value: Any) -> bool:
+    try:
+        encode(value)
+    except SealBroken:
+        return False
+    return True

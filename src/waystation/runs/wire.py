@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from waystation.runs.queries import WIRE_COLUMNS
+from waystation.storage.sealing import CONTEXT_KEY
 from waystation.timestamps import iso
 
 __all__ = ["SCHEMA", "run_to_wire"]
@@ -36,7 +37,10 @@ def run_to_wire(row: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if name in WIRE_COLUMNS
     }
-    tracer = (row.get("kwargs") or {}).get("langsmith_tracer") or {}
+    kwargs = row.get("kwargs") or {}
+    if CONTEXT_KEY in kwargs:
+        wire["kwargs"] = {name: value for name, value in kwargs.items() if name != CONTEXT_KEY}
+    tracer = kwargs.get("langsmith_tracer") or {}
     if project := tracer.get("project_name"):
         wire["langsmith_session_name"] = project
     return wire

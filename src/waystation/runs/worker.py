@@ -36,6 +36,7 @@ from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
 from waystation.storage.checkpoints import RunSaver, Saver
 from waystation.storage.database import Database
+from waystation.storage.sealing import CONTEXT_KEY, under
 from waystation.storage.stalled import end_stalled
 from waystation.store import CustomStore, Store
 from waystation.streams import queries as event_queries
@@ -302,7 +303,8 @@ class Worker:
         run = running.run
         with structlog.contextvars.bound_contextvars(run_id=run.run_id, thread_id=run.thread_id):
             try:
-                with self._traced(running.run) as span:
+                # Under the run's own context, not whatever started this task was sealed with.
+                with under(run.kwargs.get(CONTEXT_KEY) or {}), self._traced(run) as span:
                     await self._attempt(running, span)
             except LeaseLost:
                 await self._dropped(running)

@@ -18,7 +18,9 @@ from sqlalchemy.engine import Dialect
 
 from waystation.auth.access import Access, Shared
 from waystation.encoding import encode
+from waystation.storage import sealing
 from waystation.storage.driver import Asked
+from waystation.storage.sealed_types import Sealed, SealedJson
 from waystation.storage.wire import Answer, wire_of
 
 __all__ = ["Prepared", "Within"]
@@ -190,14 +192,19 @@ class _OnSqlite(_Compiled):
 
 
 class _OnPostgresql(_Compiled):
-    __slots__ = ("_text",)
+    __slots__ = ("_sealed", "_text")
 
     def __init__(self, statement: Any, given: tuple[str, ...], dialect: Dialect) -> None:
         super().__init__(statement, given, _numbering())
         self._text = self._sql.encode()
+        self._sealed = [
+            (index, column.type) for index, column in enumerate(_columns(statement)) if isinstance(column.type, Sealed)
+        ]
 
     def _converter(self, compiled: Any, name: str) -> Convert | None:
         kind = compiled.binds[name].type
+        if isinstance(kind, SealedJson):
+            return lambda value: _json_or_null(kind.sealed(value))
         if isinstance(kind, JSON):
             return _json_or_null if kind.none_as_null else _json
         return super()._converter(compiled, name)
@@ -212,10 +219,20 @@ class _OnPostgresql(_Compiled):
         return self._send(conn, parameters).count()
 
     def rows(self, conn: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        return self._send(conn, parameters).rows(self._row)
+        return self._send(conn, parameters).rows(self._make_row())
 
     def ask(self, conn: Connection, parameters: Mapping[str, Any]) -> Asked:
-        return Asked(partial(self._send(conn, parameters).rows, self._row))
+        return Asked(partial(self._send(conn, parameters).rows, self._make_row()))
+
+    def _make_row(self) -> Convert:
+        row: Convert = self._row
+        return self._open if self._sealed and sealing.active() is not None else row
+
+    def _open(self, values: Sequence[Any]) -> Any:
+        opened = list(values)
+        for index, kind in self._sealed:
+            opened[index] = kind.opened(opened[index])
+        return self._row(opened)
 
 
 @cache

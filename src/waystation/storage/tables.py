@@ -2,7 +2,7 @@
 
 Conventions: ids are lower-case UUID text; times are integer microseconds (`waystation.timestamps`); JSON is JSONB on
 PostgreSQL and text on SQLite. Statements on the hot path are module-level constants in each feature's ``queries.py`` and
-take ``bindparam``s: building a statement costs more than running it.
+take ``bindparam``s: building a statement costs more than running it. Columns that may hold what users have said are `Sealed`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,26 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from waystation.storage.labels import CREATE_LABELS, CREATE_METADATA_INDEX, DROP_LABELS
+from waystation.storage.sealed_types import SealedBlob, SealedJson
+from waystation.storage.sealing import (
+    ASSISTANT_CONFIG,
+    ASSISTANT_CONTEXT,
+    ASSISTANT_METADATA,
+    CRON_METADATA,
+    CRON_OWNER,
+    CRON_PAYLOAD,
+    EVENT,
+    RUN_KWARGS,
+    RUN_METADATA,
+    RUN_RESULT,
+    STORE_VALUE,
+    THREAD_CONFIG,
+    THREAD_ERROR,
+    THREAD_INTERRUPTS,
+    THREAD_METADATA,
+    THREAD_VALUES,
+    WEBHOOK_BODY,
+)
 
 __all__ = [
     "Json",
@@ -74,9 +94,9 @@ assistants = Table(
     Column("graph_id", Text, nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("description", Text),
-    Column("config", Json, nullable=False),
-    Column("context", Json, nullable=False),
-    Column("metadata", Json, nullable=False),
+    Column("config", SealedJson(ASSISTANT_CONFIG), nullable=False),
+    Column("context", SealedJson(ASSISTANT_CONTEXT), nullable=False),
+    Column("metadata", SealedJson(ASSISTANT_METADATA), nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("updated_at", BigInteger, nullable=False),
@@ -92,9 +112,9 @@ assistant_versions = Table(
     Column("graph_id", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("description", Text),
-    Column("config", Json, nullable=False),
-    Column("context", Json, nullable=False),
-    Column("metadata", Json, nullable=False),
+    Column("config", SealedJson(ASSISTANT_CONFIG), nullable=False),
+    Column("context", SealedJson(ASSISTANT_CONTEXT), nullable=False),
+    Column("metadata", SealedJson(ASSISTANT_METADATA), nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -104,11 +124,11 @@ threads = Table(
     Column("thread_id", Text, primary_key=True),
     Column("status", Text, nullable=False),
     Column("rest_status", Text, nullable=False, server_default="idle"),
-    Column("metadata", Json, nullable=False),
-    Column("config", Json, nullable=False),
-    Column("values", Json),
-    Column("interrupts", Json, nullable=False),
-    Column("error", Json),
+    Column("metadata", SealedJson(THREAD_METADATA), nullable=False),
+    Column("config", SealedJson(THREAD_CONFIG), nullable=False),
+    Column("values", SealedJson(THREAD_VALUES)),
+    Column("interrupts", SealedJson(THREAD_INTERRUPTS), nullable=False),
+    Column("error", SealedJson(THREAD_ERROR)),
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("updated_at", BigInteger, nullable=False, index=True),
     Column("state_updated_at", BigInteger, nullable=False, index=True),
@@ -142,8 +162,8 @@ runs = Table(
     Column("assistant_id", Text, nullable=False),
     Column("graph_id", Text, nullable=False),
     Column("status", Text, nullable=False),
-    Column("metadata", Json, nullable=False),
-    Column("kwargs", Json, nullable=False),
+    Column("metadata", SealedJson(RUN_METADATA), nullable=False),
+    Column("kwargs", SealedJson(RUN_KWARGS), nullable=False),
     Column("multitask_strategy", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
@@ -171,7 +191,7 @@ events = Table(
     Column("position", BigInteger, primary_key=True, index=True),
     Column("run_id", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("data", LargeBinary, nullable=False),
+    Column("data", SealedBlob(EVENT), nullable=False),
     sqlite_with_rowid=False,
 )
 """They refer to no row in `threads`: those of a temporary run may have to be read when its thread is gone."""
@@ -181,7 +201,7 @@ last_words = Table(
     metadata,
     Column("run_id", Text, primary_key=True),
     Column("status", Text, nullable=False),
-    Column("result", LargeBinary, nullable=False),
+    Column("result", SealedBlob(RUN_RESULT), nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
 """How temporary runs ended that are gone (`waystation.streams.last_words`)."""
@@ -198,12 +218,12 @@ crons = Table(
     Column("schedule", Text, nullable=False),
     Column("timezone", Text),
     Column("end_time", BigInteger),
-    Column("payload", Json, nullable=False),
+    Column("payload", SealedJson(CRON_PAYLOAD), nullable=False),
     Column("next_run_date", BigInteger),
-    Column("metadata", Json, nullable=False),
+    Column("metadata", SealedJson(CRON_METADATA), nullable=False),
     Column("on_run_completed", Text),
     Column("enabled", Boolean, nullable=False),
-    Column("owner", Json, nullable=False),
+    Column("owner", SealedJson(CRON_OWNER), nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("updated_at", BigInteger, nullable=False),
     Column("workspace", Text, nullable=False, server_default="default"),
@@ -218,7 +238,7 @@ webhook_deliveries = Table(
     Column("thread_id", Text, nullable=False),
     Column("run_id", Text, nullable=False, index=True),
     Column("url", Text, nullable=False),
-    Column("body", LargeBinary),
+    Column("body", SealedBlob(WEBHOOK_BODY, deferred=True)),
     Column("status", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", BigInteger),
@@ -238,7 +258,7 @@ store_items = Table(
     metadata,
     Column("namespace", Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True),
     Column("key", Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True),
-    Column("value", Json, nullable=False),
+    Column("value", SealedJson(STORE_VALUE), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("ttl_minutes", Float),

@@ -27,9 +27,11 @@ from sqlalchemy import (
 )
 
 from waystation.auth.access import Access
+from waystation.encoding import decode, encode
 from waystation.storage.containment import unindexed
 from waystation.storage.json_sql import EncodedJson, JsonSql, json_sql
 from waystation.storage.prepared import Prepared
+from waystation.storage.sealing import STORE_VALUE, active, require_searchable
 from waystation.storage.tables import store_items
 from waystation.store.filters import Condition, InvalidFilter, where
 from waystation.store.namespaces import subtree_end
@@ -178,8 +180,10 @@ class Matching:
         json = json_sql(conn.dialect.name)
         return self._limited(statement, below).where(*(_condition(json, condition) for condition in self._conditions))
 
-    def require_numbers(self, conn: Connection) -> None:
-        """Raise InvalidFilter if one of these items holds something else than a number where one is compared."""
+    def require_comparable(self, conn: Connection) -> None:
+        """Raise UnprocessableInput for a condition on what is encrypted, and InvalidFilter if one of these items holds something
+        else than a number where one is compared."""
+        require_searchable(_i.value, _wanted(self._conditions))
         ordered = {condition.path for condition in self._conditions if condition.test in _ORDERS}
         if not ordered:
             return
@@ -223,7 +227,13 @@ def list_namespaces(conn: Connection, start: str, end: str, limit: int, now: int
 def put_items(conn: Connection, items: Sequence[dict[str, Any]], now: int) -> None:
     """Store each item: ``namespace``, ``key``, ``value`` (JSON text), ``ttl_minutes``, ``expires_at``, ``paths`` (JSON text or
     None) and ``embedded_by``."""
-    conn.execute(_PUT, [{**item, "now": now} for item in items])
+    conn.execute(_PUT, [{**item, "value": _sealed(item["value"]), "now": now} for item in items])
+
+
+def _sealed(text: str) -> str:
+    """What the type of the column would store, had it not been encoded already."""
+    seals = active()
+    return text if seals is None else encode(seals.seal_json(STORE_VALUE, decode(text))).decode()
 
 
 def delete_items(conn: Connection, items: Sequence[tuple[str, str]], access: Access) -> None:
@@ -244,6 +254,20 @@ def touch_items(conn: Connection, items: Sequence[Expiry], now: int) -> None:
 def sweep(conn: Connection, now: int, limit: int) -> int:
     """Delete at most `limit` expired items, the longest expired first; returns how many."""
     return conn.execute(_SWEEP, {"now": now, "limit": limit}).rowcount
+
+
+def _wanted(conditions: Sequence[Condition]) -> dict[str, Any]:
+    """The keys that the conditions name, as an object that has them all."""
+    wanted: dict[str, Any] = {}
+    for condition in conditions:
+        keys = [step for step in condition.path if isinstance(step, str)]
+        inner = wanted
+        for key in keys[:-1]:
+            if not isinstance(inner.get(key), dict):
+                inner[key] = {}
+            inner = inner[key]
+        inner.setdefault(keys[-1], condition.operand)
+    return wanted
 
 
 _ORDERS = frozenset({"gt", "gte", "lt", "lte"})

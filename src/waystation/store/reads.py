@@ -86,7 +86,7 @@ class Search:
         nearest: Nearest | None = None,
     ) -> list[SearchItem]:
         matching = queries.Matching(self.prefix, self.conditions, now, access)
-        matching.require_numbers(conn)
+        matching.require_comparable(conn)
         if nearest is None:
             rows = queries.search_items(conn, matching, self.limit, self.offset)
         else:

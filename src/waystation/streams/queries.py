@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
 from waystation.storage.driver import InsertSql
 from waystation.storage.prepared import Prepared
+from waystation.storage.sealing import EVENT, seal_last
 from waystation.storage.tables import events, runs
 from waystation.streams import last_words
 from waystation.streams.events import Event, position_at
@@ -60,7 +61,8 @@ _DELETE_OLD = delete(events).where(tuple_(events.c.thread_id, events.c.position)
 
 def append(conn: Connection, batch: Sequence[Event]) -> None:
     """Add events to their threads' logs; those that are there already stay as they are."""
-    _APPEND.run(conn, [(e.thread_id, e.position, e.run_id, e.name, e.data) for e in batch])
+    [rows] = seal_last(EVENT, [(e.thread_id, e.position, e.run_id, e.name, e.data) for e in batch])
+    _APPEND.run(conn, rows)
 
 
 def delete_of_thread(conn: Connection, thread_id: str) -> None:

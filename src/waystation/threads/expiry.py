@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy import Connection, bindparam, select, update
 
+from waystation.errors import SealBroken
 from waystation.storage import checkpoints
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import threads
@@ -13,6 +15,8 @@ from waystation.threads.removal import PART, THREAD_COST, Removed, remove_thread
 from waystation.threads.ttl import expiry
 
 __all__ = ["Expired", "sweep_some"]
+
+log = structlog.get_logger("waystation.sweeper")
 
 AT_ONCE = 50
 """Threads locked by one transaction."""
@@ -70,7 +74,7 @@ def sweep_some(
         if strategy == "keep_latest":
             began = unfinished is not None and unfinished[0] == thread_id
             place = unfinished[1] if unfinished is not None and began else checkpoints.BEGINNING
-            count, following = checkpoints.keep_latest(conn, thread_id, most - removed.rows, place)
+            count, following = _pruned(conn, thread_id, most - removed.rows, place)
             removed.rows += count + THREAD_COST
             if following is not None:
                 done.unfinished, done.more = (thread_id, following), True
@@ -85,3 +89,14 @@ def sweep_some(
         done.more = len(rows) == min(limit, AT_ONCE)
     done.deleted, done.set_aside = removed.threads, removed.set_aside
     return done
+
+
+def _pruned(
+    conn: Connection, thread_id: str, most: int, place: checkpoints.Place
+) -> tuple[int, checkpoints.Place | None]:
+    """`checkpoints.keep_latest`; a thread that cannot be decrypted stays as it is, or it would keep the others from expiring."""
+    try:
+        return checkpoints.keep_latest(conn, thread_id, most, place)
+    except SealBroken as error:
+        log.warning("the history of a thread cannot be pruned", thread_id=thread_id, error=error.message)
+        return 0, None

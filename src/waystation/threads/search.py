@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, liter
 from waystation.auth.access import Access
 from waystation.encoding import decode, encode
 from waystation.storage.containment import contains, unindexed, unwalked
+from waystation.storage.sealing import require_searchable
 from waystation.storage.tables import threads
 from waystation.storage.thread_source import FEW, ThreadSource, thread_source
 from waystation.threads.extract import Extraction, picked
@@ -200,12 +201,15 @@ def _sort_keys(order: Order, source: ThreadSource) -> list[ColumnElement[Any]]:
 def _filtered(
     conn: Connection, statement: Select[Any], filters: Filters, source: ThreadSource, order: Order
 ) -> Select[Any]:
-    """`statement` with the filters other than metadata."""
+    """`statement` with the filters other than metadata. Raises UnprocessableInput for those that can find nothing."""
     if filters.ids is not None:
         statement = statement.where(threads.c.thread_id.in_(filters.ids))
     if filters.status is not None:
         statement = statement.where(_status(conn, filters, source, order) == filters.status)
+    if filters.metadata:
+        require_searchable(threads.c.metadata, filters.metadata)
     if filters.values:
+        require_searchable(threads.c["values"], filters.values)
         statement = statement.where(contains(threads.c["values"], encode(filters.values)))
     return statement
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Row, Text, cast
+from sqlalchemy import ColumnElement, Row
 
+from waystation.storage.sealed_types import as_text
 from waystation.storage.tables import threads
 from waystation.timestamps import iso
 
@@ -55,7 +56,7 @@ _JSON = frozenset({"metadata", "config", "values", "interrupts", "error"})
 
 def columns(fields: Iterable[str]) -> list[ColumnElement[Any]]:
     """What to select for `stored_thread` to show these fields."""
-    return [cast(threads.c[name], Text).label(name) if name in _JSON else threads.c[name] for name in fields]
+    return [as_text(threads.c[name]).label(name) if name in _JSON else threads.c[name] for name in fields]
 
 
 COLUMNS = columns(FIELDS)
@@ -85,6 +86,6 @@ def ttl(row: Row[Any]) -> dict[str, Any] | None:
 def _wire(name: str, value: Any) -> Any:
     if name in _TIMES:
         return iso(value)
-    if name in _JSON and value is not None:
+    if name in _JSON and isinstance(value, str):
         return orjson.Fragment(value)
     return value

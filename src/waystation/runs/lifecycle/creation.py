@@ -14,6 +14,7 @@ from waystation.runs import queries
 from waystation.runs.lifecycle.cancellation import stop
 from waystation.runs.lifecycle.records import Claim, Created, claimed
 from waystation.runs.order import Order, configured, merged_thread_config
+from waystation.storage.sealing import CONTEXT_KEY, current_context
 from waystation.streams import queries as event_queries
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
@@ -48,6 +49,8 @@ def create(
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)
     kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, was_busy=bool(active))
+    if context := current_context():
+        kwargs[CONTEXT_KEY] = dict(context)
     row = {
         "run_id": run_id,
         "thread_id": thread_id,

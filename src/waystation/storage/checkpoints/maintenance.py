@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
-from waystation.errors import BadInput, Conflict
+from waystation.errors import BadInput, Conflict, SealBroken
 from waystation.storage.checkpoints import pruning, queries, removal
 from waystation.storage.checkpoints.compression import Compression
 from waystation.storage.checkpoints.keys import pack_id
 from waystation.storage.checkpoints.records import Record, used_versions
 from waystation.storage.driver import Sql
+from waystation.storage.sealing import CHECKPOINT, open_blobs
 
 __all__ = [
     "copy_thread",
@@ -26,6 +28,8 @@ __all__ = [
     "prune",
     "storage_report",
 ]
+
+log = structlog.get_logger("waystation.storage")
 
 _COPY = (
     Sql(
@@ -196,10 +200,16 @@ def _delete_runs(conn: Connection, key: int, run_keys: Sequence[int]) -> None:
 
 
 def _delete_unused_values(conn: Connection, key: int) -> None:
-    """Delete the values that no checkpoint of the thread can be read without."""
+    """Delete the values that no checkpoint of the thread can be read without. All stay if it cannot be decrypted which."""
     compression = Compression()
     records: dict[str, list[Record]] = {}
-    for ns, data in _RECORDS.rows(conn, key):
+    rows = _RECORDS.rows(conn, key)
+    try:
+        opened = open_blobs(CHECKPOINT, [stored for _, stored in rows])
+    except SealBroken as error:
+        log.warning("unused values of a thread's history were not deleted", error=error.message)
+        return
+    for (ns, _), data in zip(rows, opened, strict=True):
         records.setdefault(ns, []).append(Record.unpack(data, compression))
     bases: dict[str, dict[tuple[str, int], int | None]] = {}
     for ns, channel, version, base in _VALUES.rows(conn, key):

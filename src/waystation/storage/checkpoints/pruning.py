@@ -16,6 +16,7 @@ from waystation.storage.checkpoints import queries
 from waystation.storage.checkpoints.compression import Compression
 from waystation.storage.checkpoints.records import ABSENT, Record, used_versions
 from waystation.storage.driver import Sql
+from waystation.storage.sealing import CHECKPOINT, open_blobs
 
 __all__ = ["BEGINNING", "Place", "keep_latest"]
 
@@ -139,7 +140,7 @@ def _rebuilt_from(conn: Connection, key: int, ns: str, compression: Compression)
         if row is None:
             break
         needed.add(bytes(current))
-        parent, record = row[0], Record.unpack(row[1], compression)
+        parent, record = row[0], Record.unpack(open_blobs(CHECKPOINT, [row[1]])[0], compression)
         if missing is None:
             missing = set(record.delta_channels)
         else:
@@ -150,5 +151,6 @@ def _rebuilt_from(conn: Connection, key: int, ns: str, compression: Compression)
 
 def _used_values(conn: Connection, key: int, ns: str, compression: Compression) -> dict[str, set[int]]:
     """By channel: the versions that a checkpoint of the namespace needs, bases included."""
-    records = (Record.unpack(data, compression) for (data,) in _RECORDS.rows(conn, key, ns))
+    stored = open_blobs(CHECKPOINT, [data for (data,) in _RECORDS.rows(conn, key, ns)])
+    records = (Record.unpack(data, compression) for data in stored)
     return used_versions(records, lambda channel, version: _first(_BASE.row(conn, key, ns, channel, version)))

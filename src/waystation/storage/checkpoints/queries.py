@@ -12,6 +12,7 @@ from waystation.storage.checkpoints.compression import Compression
 from waystation.storage.checkpoints.deltas import Body, Tip, full_copy, read_path
 from waystation.storage.checkpoints.keys import is_own_version, pack_id, unpack_id
 from waystation.storage.driver import Asked, InsertSql, Sql
+from waystation.storage.sealing import CHECKPOINT, open_blobs, seal_last
 
 __all__ = [
     "SET_ASIDE",
@@ -74,6 +75,9 @@ _SET_VALUES = InsertSql(
 )
 
 _INSERT_WRITES = InsertSql("checkpoint_writes", "thread_key, ns, checkpoint_id, run_key, count, data")
+
+_INSERTS = (_INSERT_RUNS, _INSERT_CHECKPOINTS, _ADD_VALUES, _SET_VALUES, _INSERT_WRITES)
+"""Of each table the last column is what may be sealed."""
 
 _VALUE = Sql("SELECT base, data FROM checkpoint_values WHERE thread_key = ? AND ns = ? AND channel = ? AND version = ?")
 
@@ -205,24 +209,31 @@ def insert_rows(conn: Connection, rows: Sequence[Row], compression: Compression)
     keys = _keys(conn, rows)
     runs, checkpoints, writes = [], {}, []
     new_values: list[_PlacedValue] = []
-    set_values: list[_PlacedValue] = []
+    set_values: dict[tuple[Any, ...], _PlacedValue] = {}  # PostgreSQL sets no row twice in one statement
     for row in rows:
         key = keys[row.thread_id]
         if type(row) is CheckpointRow:
             own_id, parent_id = pack_id(row.checkpoint_id), pack_id(row.parent_id) if row.parent_id else None
             checkpoints[key, row.ns, own_id] = (key, row.ns, own_id, parent_id, row.run_key, row.data)
             for value in row.values:
-                values = new_values if is_own_version(value.version) else set_values
-                values.append((key, row, value))
+                if is_own_version(value.version):
+                    new_values.append((key, row, value))
+                else:
+                    set_values[key, row.ns, value.channel, value.key] = (key, row, value)
         elif type(row) is WritesRow:
             writes.append((key, row.ns, pack_id(row.checkpoint_id), row.run_key, row.writes, row.data))
         elif type(row) is RunRow:
             runs.append((key, row.key, row.run_id, row.metadata))
-    _INSERT_RUNS.run(conn, runs)
-    _INSERT_CHECKPOINTS.run(conn, list(checkpoints.values()))
-    _ADD_VALUES.run(conn, _with_bases(conn, new_values, compression))
-    _SET_VALUES.run(conn, _with_bases(conn, set_values, compression))
-    _INSERT_WRITES.run(conn, writes)
+    tables = seal_last(
+        CHECKPOINT,
+        runs,
+        list(checkpoints.values()),
+        _with_bases(conn, new_values, compression),
+        _with_bases(conn, list(set_values.values()), compression),
+        writes,
+    )
+    for insert, sealed in zip(_INSERTS, tables, strict=True):
+        insert.run(conn, sealed)
 
 
 def _keys(conn: Connection, rows: Sequence[Row]) -> dict[str, int]:
@@ -260,7 +271,7 @@ def find_checkpoint(conn: Connection, thread_id: str, ns: str, checkpoint_id: st
     if key is None:
         return None
     row = _BY_ID.row(conn, key, ns, pack_id(checkpoint_id)) if checkpoint_id else _NEWEST.row(conn, key, ns)
-    return None if row is None else _stored(thread_id, key, ns, row)
+    return None if row is None else _stored(thread_id, key, ns, [row])[0]
 
 
 def parent_of(conn: Connection, child: StoredCheckpoint) -> StoredCheckpoint | None:
@@ -268,7 +279,7 @@ def parent_of(conn: Connection, child: StoredCheckpoint) -> StoredCheckpoint | N
     if child.parent_id is None:
         return None
     row = _BY_ID.row(conn, child.thread_key, child.ns, pack_id(child.parent_id))
-    return None if row is None else _stored(child.thread_id, child.thread_key, child.ns, row)
+    return None if row is None else _stored(child.thread_id, child.thread_key, child.ns, [row])[0]
 
 
 def list_checkpoints(
@@ -282,7 +293,7 @@ def list_checkpoints(
         rows = _PAGE.rows(conn, key, ns, limit)
     else:
         rows = _PAGE_BEFORE.rows(conn, key, ns, pack_id(before), limit)
-    return [_stored(thread_id, key, ns, row) for row in rows]
+    return _stored(thread_id, key, ns, rows)
 
 
 def list_namespaces(conn: Connection, thread_id: str | None) -> list[tuple[str, str]]:
@@ -299,7 +310,7 @@ def list_namespaces(conn: Connection, thread_id: str | None) -> list[tuple[str, 
 def read_writes(conn: Connection, checkpoint: StoredCheckpoint) -> list[bytes]:
     """The stored pending writes on a checkpoint, in the order in which they came."""
     rows = _WRITES.rows(conn, checkpoint.thread_key, checkpoint.ns, pack_id(checkpoint.checkpoint_id))
-    return [row[0] for row in rows]
+    return [*open_blobs(CHECKPOINT, [row[0] for row in rows])]
 
 
 def read_tip(
@@ -318,12 +329,12 @@ def read_tip(
     if row is None:
         return None
     base, data = row
-    if base is None:
-        return read_path([(version, data)], compression)
-    if start := near.get((channel, base)):
-        return read_path([(version, data)], compression, start)
+    start = near.get((channel, base)) if base is not None else None
+    if base is None or start is not None:
+        return read_path([(version, open_blobs(CHECKPOINT, [data])[0])], compression, start)
     path: Sequence[Any] = _PATH.rows(conn, *address, version, *address)
-    return read_path(path, compression)
+    opened = open_blobs(CHECKPOINT, [stored for _, stored in path])
+    return read_path([(at, stored) for (at, _), stored in zip(path, opened, strict=True)], compression)
 
 
 def newest_checkpoint_id(conn: Connection, thread_id: str, ns: str = "") -> str | None:
@@ -332,8 +343,11 @@ def newest_checkpoint_id(conn: Connection, thread_id: str, ns: str = "") -> str 
     return unpack_id(row[0]) if row else None
 
 
-def _stored(thread_id: str, key: int, ns: str, row: tuple[Any, ...]) -> StoredCheckpoint:
-    checkpoint_id, parent_id, data, shared = row
-    return StoredCheckpoint(
-        thread_id, key, ns, unpack_id(checkpoint_id), unpack_id(parent_id) if parent_id else None, data, shared
-    )
+def _stored(thread_id: str, key: int, ns: str, rows: Sequence[tuple[Any, ...]]) -> list[StoredCheckpoint]:
+    opened = open_blobs(CHECKPOINT, [blob for row in rows for blob in row[2:]])
+    return [
+        StoredCheckpoint(
+            thread_id, key, ns, unpack_id(checkpoint_id), unpack_id(parent_id) if parent_id else None, data, shared
+        )
+        for (checkpoint_id, parent_id, *_), data, shared in zip(rows, opened[::2], opened[1::2], strict=True)
+    ]
