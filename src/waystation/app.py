@@ -24,6 +24,7 @@ from waystation.crons.routes import router as cron_routes
 from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
+from waystation.http.request_id import RequestIds
 from waystation.http.router import Dispatcher, Router
 from waystation.loopback import Loopback, provide_transport
 from waystation.observability.http_metrics import HttpMetrics
@@ -123,7 +124,13 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
         config,
         server,
         at_root=_about_the_process(config.http, "/", "/metrics") if config.http.mount_prefix else (),
-        middleware=[*_spans(server), *_request_log(config.http), metrics, *_cors(config.http, custom)],
+        middleware=[
+            *_spans(server),
+            Middleware(RequestIds),
+            *_request_log(config.http),
+            metrics,
+            *_cors(config.http, custom),
+        ],
         lifespan=lifespan,
         around=None if custom is None else around,
     )

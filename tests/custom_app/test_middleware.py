@@ -203,5 +203,5 @@ async def test_nothing_is_added_without_a_custom_app(tmp_path: Path) -> None:
         while layer is not app.router:
             layers.append(type(layer).__name__)
             layer = getattr(layer, "app", None) or layer._app
-        assert layers == ["ServerErrorMiddleware", "HttpMetrics", "CORSMiddleware", "ExceptionMiddleware"]
+        assert layers == ["ServerErrorMiddleware", "RequestIds", "HttpMetrics", "CORSMiddleware", "ExceptionMiddleware"]
         assert type(app.router.default).__name__ == "Dispatcher"

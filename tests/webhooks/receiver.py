@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +38,7 @@ class Receiver:
     def __init__(self, answers: list[Answer], port: int = 0) -> None:
         self.calls: list[Call] = []
         self.answers = answers
+        self.scheme = "http"
         self.answer_to: Callable[[Call], Answer | None] = lambda call: None
         self.hold = threading.Event()
         self.hold.set()
@@ -55,7 +57,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self.server.server_port}"
 
     def _take(self, handler: BaseHTTPRequestHandler) -> None:
         raw = handler.rfile.read(int(handler.headers.get("content-length", 0)))
@@ -74,9 +76,12 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*answers: Answer, port: int = 0) -> Iterator[Receiver]:
-    """A receiver that listens."""
+def receiving(*answers: Answer, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """A receiver that listens, with `tls` for https."""
     receiver = Receiver(list(answers), port)
+    if tls is not None:
+        receiver.scheme = "https"
+        receiver.server.socket = tls.wrap_socket(receiver.server.socket, server_side=True)
     thread = threading.Thread(target=receiver.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

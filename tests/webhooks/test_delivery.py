@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from tests.conftest import connected, project_config, served
 from tests.driver import eventually
 from tests.processes import ServerProcess, free_port
+from tests.webhooks.certificates import certified
 from tests.webhooks.conftest import QUICK, calling, calls_of, deliveries_of
 from tests.webhooks.receiver import receiving
 from waystation.config import HttpConfig
@@ -131,6 +132,20 @@ async def test_redirect_keeps_method_and_body(tmp_path: Path) -> None:
             assert first.calls[1].headers["x-secret"] == "1"
             assert "x-secret" not in call.headers, "the secrets of one receiver are not for another"
             assert "waystation-signature" in call.headers
+
+
+async def test_redirect_from_https_to_http(
+    sdk: LangGraphClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, certificate = certified(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with receiving() as open_to_all, receiving(tls=tls) as receiver:
+        elsewhere = (307, {"Location": f"{receiver.url}/safe"})
+        receiver.answers = [elsewhere, 200, (307, {"Location": open_to_all.url})]
+        await deliveries_of(sdk, *await told(sdk, receiver.url))
+        (delivery,) = await deliveries_of(sdk, *await told(sdk, receiver.url), "failed")
+        assert "from https to http" in delivery["log"][0]["error"]
+        assert (len(receiver.calls), open_to_all.calls) == (3, [])
 
 
 async def test_endless_redirects_end(sdk: LangGraphClient) -> None:

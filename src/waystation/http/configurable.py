@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from starlette.requests import Request
-from uuid_utils import uuid4
 
 from waystation.auth.user import configurable_of
 from waystation.http.authorization import caller_of
+from waystation.http.request_id import request_id_of
 from waystation.http.selection import selects
 
 __all__ = ["server_configurable"]
@@ -30,7 +30,7 @@ def server_configurable(request: Request) -> dict[str, Any]:
     if TRACE_HEADER in headers:
         configurable[TRACE_HEADER] = headers[TRACE_HEADER]
         configurable.update(_baggage(headers.get("baggage", "")))
-    configurable["langgraph_request_id"] = headers.get("x-request-id") or str(uuid4())
+    configurable["langgraph_request_id"] = request_id_of(request.scope)
     configurable.update(configurable_of(caller_of(request).described))
     return configurable
 

@@ -99,7 +99,7 @@ class _RunnerLoop:
             run_id, main = self._waiting.popleft()
         except IndexError:  # surrendered
             return
-        context = contextvars.copy_context()
+        context = contextvars.Context()  # whoever calls this may be working on another run, or on somebody's request
         context.run(current_run.set, run_id)
         task = self.loop.create_task(main(), context=context)
         task.add_done_callback(self._done)

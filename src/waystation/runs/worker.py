@@ -23,9 +23,10 @@ from uuid_utils import uuid4
 
 from waystation.auth.access import EVERYTHING
 from waystation.config import Config
-from waystation.errors import Unavailable
+from waystation.errors import SealBroken, Unavailable
 from waystation.graphs import Graphs
 from waystation.observability.figures import WorkerFigures
+from waystation.observability.logs import context as log_context
 from waystation.observability.metrics import Metrics
 from waystation.observability.tracing import RunSpan, Tracing
 from waystation.runs import lifecycle, queries
@@ -301,10 +302,9 @@ class Worker:
         """One attempt of one run, from start to settled. On a runner loop."""
         running.task, running.loop = asyncio.current_task(), asyncio.get_running_loop()
         run = running.run
-        with structlog.contextvars.bound_contextvars(run_id=run.run_id, thread_id=run.thread_id):
+        with log_context(run_id=run.run_id, thread_id=run.thread_id, request_id=_request_id(run)):
             try:
-                # Under the run's own context, not whatever started this task was sealed with.
-                with under(run.kwargs.get(CONTEXT_KEY) or {}), self._traced(run) as span:
+                with under(run.kwargs.get(CONTEXT_KEY)), self._traced(run) as span:
                     await self._attempt(running, span)
             except LeaseLost:
                 await self._dropped(running)
@@ -527,3 +527,10 @@ def _uncancel() -> None:
     task = asyncio.current_task()
     while task is not None and task.cancelling():
         task.uncancel()
+
+
+def _request_id(run: Claimed) -> str | None:
+    with contextlib.suppress(SealBroken):  # a run that nobody can decrypt fails later, and is logged
+        found: str | None = run.kwargs["config"]["configurable"].get("langgraph_request_id")
+        return found
+    return None

@@ -95,6 +95,10 @@ class Sender:
             if status not in KEEPING_METHOD or "location" not in answer:
                 return _judged(status, answer)
             target = url.join(answer["location"])
+            if url.scheme == "https" and target.scheme != "https":
+                return Result(
+                    "final", status=status, error="the receiver redirects from https to http, where anybody could read"
+                )
             if _origin(target) != _origin(url):
                 client, headers = self._client, own  # configured headers may hold secrets of the first receiver
             url = target
