@@ -59,9 +59,10 @@ def build_server(
     custom = custom_authentication(config, graphs.modules)
     if custom is not None and role != "worker":
         warn_of_gaps(custom)
+    # What the project and its environment have for the parts comes first: a mistake there is found before anything is opened.
     seals = encryption_of(config, graphs.modules)
+    tracing = tracing_of(config)
     bus = _bus(config)
-    # What the project has for the store comes first: a mistake there is found before anything is opened.
     embedder = None if config.store.index is None else load_embedder(config.store.index, graphs.modules)
     custom_store = _custom_store(config, graphs)
     db, lock = open_database(config)
@@ -72,7 +73,7 @@ def build_server(
         index = open_index(db, config.store.index, embedder)
     store = custom_store or Store(db, config.store.ttl, index=index)
     graphs.attach(store, saver)
-    metrics, tracing = Metrics(), tracing_of(config)
+    metrics = Metrics()
     capacity = Capacity(db, config.max_pending_runs)
     worker = None
     if role != "api":

@@ -205,3 +205,20 @@ def test_traces(examination: Examination) -> None:
     assert examination()["Traces"][0] == "warn"
     assert examination({"OTEL_TRACES_EXPORTER": "carrier-pigeon"})["Traces"][0] == "fail"
     assert "Traces" not in examination({"OTEL_SDK_DISABLED": "true"})
+
+
+def test_encryption(project: Path, examination: Examination) -> None:
+    assert "Encryption" not in examination()
+    assert examination({"LANGGRAPH_AES_KEY": "k" * 32})["Encryption"][0] == "ok"
+    status, text = examination({"LANGGRAPH_AES_JSON_KEYS": "thread_id"})["Encryption"]
+    assert (status, "thread_id" in text) == ("fail", True)
+
+
+def test_an_embedder(project: Path, examination: Examination) -> None:
+    config = project / "langgraph.json"
+    plain = json.loads(config.read_text())
+    index = {"dims": 2, "embed": "./embedding.py:embed"}
+    config.write_text(json.dumps({**plain, "store": {"index": index}}))
+    assert examination()["Store"][0] == "fail"
+    (project / "embedding.py").write_text("def embed(texts):\n    return [[1.0, 0.0] for _ in texts]\n")
+    assert examination()["Store"] == ("ok", "searched by meaning with ./embedding.py:embed ")

@@ -52,6 +52,8 @@ def _findings(config_path: Path, host: str, port: int) -> Iterator[Finding]:
         if config.redis_uri is not None:
             yield from service_checks.check_redis(config.redis_uri)
         yield from edge_checks.check_authentication(config)
+        yield from edge_checks.check_encryption(config)
+        yield from edge_checks.check_store(config)
         yield from edge_checks.check_webhooks(config)
         yield from edge_checks.check_traces(config)
     yield from checks.check_port(host, port)

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from waystation.errors import WaystationError
 if TYPE_CHECKING:
     from waystation.config import Config
 
-__all__ = ["check_authentication", "check_traces", "check_webhooks"]
+__all__ = ["check_authentication", "check_encryption", "check_store", "check_traces", "check_webhooks"]
 
 TIMEOUT_S = 5
 
@@ -86,6 +87,46 @@ def _ask_postgres(uri: str) -> int | None:
             return None if row is None else int(row[0])
     except (psycopg.Error, ValueError):
         return None
+
+
+def check_encryption(config: Config) -> Iterator[Finding]:
+    """Whether what is stored will be encrypted, if that is asked for."""
+    if config.encryption is None:
+        return
+    from waystation.encryption import encryption_of
+    from waystation.graphs import Graphs
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            seals = encryption_of(config, Graphs.load(replace(config, graphs={})).modules)
+    except WaystationError as error:
+        yield Finding("Encryption", "fail", error.message, "The server does not start without it.")
+        return
+    assert seals is not None
+    seals.close()
+    how = config.encryption.path or "AES"
+    yield Finding(
+        "Encryption", "ok", f"{how}; keep the keys as safe as the backups: neither is of use without the other"
+    )
+
+
+def check_store(config: Config) -> Iterator[Finding]:
+    """Whether the embedder of the store's index can be used. It is not asked to embed anything, which may cost money."""
+    if config.store.index is None:
+        return
+    from waystation.graphs import Graphs
+    from waystation.store.semantic.project import load_embedder
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            load_embedder(config.store.index, Graphs.load(replace(config, graphs={})).modules)
+    except WaystationError as error:
+        yield Finding("Store", "fail", error.message)
+        return
+    if config.database_uri is None and find_spec("numpy") is None:
+        yield Finding("Store", "fail", "search by meaning needs numpy", "pip install 'waystation[semantic]'")
+        return
+    yield Finding("Store", "ok", f"searched by meaning with {config.store.index.embed}")
 
 
 def check_webhooks(config: Config) -> Iterator[Finding]:
