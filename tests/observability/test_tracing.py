@@ -52,7 +52,8 @@ async def exported(collector: Collector, *names: str) -> list[Exported]:
     try:
         found: list[Exported] = await eventually(look, "spans")
     except AssertionError:
-        collector.named(next(name for name in names if name not in {span.name for span in collector.spans()}))
+        for name in names:
+            collector.named(name)  # tells what there is instead
         raise
     return found
 
@@ -171,3 +172,24 @@ async def test_runs_carry_their_trace_to_the_worker(sdk: LangGraphClient, collec
     assert json.dumps(run["kwargs"]["trace"]).count(request.span_id) == 1
     (executed,) = await exported(collector, "run echo")
     assert (executed.trace_id, executed.parent_id) == (request.trace_id, request.span_id)
+
+
+async def test_the_spans_of_a_custom_app_are_below_the_request(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from fastapi import FastAPI\n"
+        "app = FastAPI()\n"
+        "@app.get('/mine/{name}')\n"
+        "async def mine(name: str):\n"
+        "    return name\n"
+    )
+    config = tmp_path / "langgraph.json"
+    config.write_text(json.dumps({"graphs": {}, "http": {"app": "./own.py:app"}}))
+    with collecting() as collector:
+        with running_server(tmp_path, config=config, environ=collector.environ) as server:
+            async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+                await http.get("/mine/ada")
+            await asyncio.to_thread(server.stop)
+        of_path = [span for span in collector.spans() if span.attributes.get("url.path") == "/mine/ada"]
+        request, inner = sorted(of_path, key=lambda span: span.parent_id != "")
+        assert request.name == "GET /mine/{name}"
+        assert (inner.trace_id, inner.parent_id) == (request.trace_id, request.span_id)

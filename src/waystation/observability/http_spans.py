@@ -51,7 +51,7 @@ class HttpSpans:
             record_exception=False,
         ) as span:
             try:
-                await self._app(scope, receive, observed)
+                await self._app(_below_this_span(scope), receive, observed)
             finally:
                 route = template(scope, above)
                 if route != NO_ROUTE:
@@ -61,6 +61,17 @@ class HttpSpans:
                 if status >= 500:
                     span.set_attribute("error.type", str(status))
                     span.set_status(StatusCode.ERROR)
+
+
+def _below_this_span(scope: Scope) -> Scope:
+    """`scope` with the current span for its sender's: an application that makes spans of its own, as FastAPI does, looks there."""
+    from opentelemetry import propagate
+
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    told = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in carrier.items()}
+    scope["headers"] = [*(each for each in scope["headers"] if each[0] not in told), *told.items()]
+    return scope
 
 
 def _attributes(scope: Scope, method: str, headers: dict[str, str]) -> dict[str, Any]:
