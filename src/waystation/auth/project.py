@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from waystation.errors import ConfigError, GraphLoadError
+from waystation.errors import ConfigError
 
 if TYPE_CHECKING:
     from waystation.auth.custom import CustomAuthentication
@@ -27,14 +27,10 @@ def custom_authentication(config: Config, modules: Modules) -> CustomAuthenticat
 
     from waystation.auth.custom import CustomAuthentication
 
-    try:
-        module, variable = modules.load("auth", settings.path)
-    except GraphLoadError as error:
-        raise ConfigError(f"auth.path: {error.message}") from error
-    found = getattr(module, variable, None)
+    found = modules.part("auth.path", settings.path)
     if not isinstance(found, Auth):
-        what = "there is no such variable" if found is None else f"it is a {type(found).__name__}"
-        raise ConfigError(f"auth.path: {settings.path} must be a langgraph_sdk.Auth object; {what}.")
+        kind = type(found).__name__
+        raise ConfigError(f"auth.path: {settings.path} must be a langgraph_sdk.Auth object; it is a {kind}.")
     return CustomAuthentication(found, settings)
 
 

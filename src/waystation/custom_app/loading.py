@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
-from waystation.errors import ConfigError, GraphLoadError
+from waystation.errors import ConfigError
 
 if TYPE_CHECKING:
     from waystation.config import Config
@@ -40,13 +40,7 @@ def load_custom_app(config: Config, modules: Modules) -> CustomApp | None:
     reference = config.http.app
     if reference is None:
         return None
-    try:
-        module, variable = modules.load("http.app", reference)
-    except GraphLoadError as error:
-        raise ConfigError(f"http.app: {error.message}") from error
-    if not hasattr(module, variable):
-        raise ConfigError(f"http.app: {reference} must be {TYPES}; there is no variable {variable!r}.")
-    found = getattr(module, variable)
+    found = modules.part("http.app", reference)
     if not isinstance(found, Starlette):
         raise ConfigError(f"http.app: {reference} must be {TYPES}; {_what(found)}.")
     if hooks := _hooks(found):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from waystation.errors import ConfigError, GraphLoadError
+from waystation.errors import ConfigError
 from waystation.storage.sealing import THREAD_VALUES
 
 if TYPE_CHECKING:
@@ -49,14 +49,10 @@ def encryption_of(config: Config, modules: Modules) -> AesSeals | CustomSeals | 
 def _handlers(path: str, modules: Modules) -> Any:
     from langgraph_sdk import Encryption
 
-    try:
-        module, variable = modules.load("encryption", path)
-    except GraphLoadError as error:
-        raise ConfigError(f"encryption.path: {error.message}") from error
-    found = getattr(module, variable, None)
+    found = modules.part("encryption.path", path)
     if not isinstance(found, Encryption):
-        what = "there is no such variable" if found is None else f"it is a {type(found).__name__}"
-        raise ConfigError(f"encryption.path: {path} must be a langgraph_sdk.Encryption object; {what}.")
+        kind = type(found).__name__
+        raise ConfigError(f"encryption.path: {path} must be a langgraph_sdk.Encryption object; it is a {kind}.")
     return found
 
 

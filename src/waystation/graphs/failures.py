@@ -9,7 +9,7 @@ from pathlib import Path
 
 from waystation.errors import GraphLoadError
 
-__all__ = ["Culprits", "load_error"]
+__all__ = ["Culprits", "graph_named", "load_error"]
 
 Place = tuple[Path, int | None]
 """A file, and the line in it if that is known."""
@@ -17,10 +17,15 @@ Place = tuple[Path, int | None]
 RELATIVE_IMPORT = "attempted relative import with no known parent package"
 
 
-def load_error(graph_id: str, reference: str, place: Place | None, cause: str) -> GraphLoadError:
-    """A GraphLoadError that names the graph `graph_id`, its `reference`, the `place` and the `cause`."""
+def graph_named(graph_id: str, reference: str) -> str:
+    """What errors call a graph."""
+    return f"Graph {graph_id!r} ({reference})"
+
+
+def load_error(what: str, place: Place | None, cause: str) -> GraphLoadError:
+    """A GraphLoadError that names `what` was to be loaded, the `place` and the `cause`."""
     where = "" if place is None else f"{place[0]}: " if place[1] is None else f"{place[0]}, line {place[1]}: "
-    return GraphLoadError(f"Graph {graph_id!r} ({reference}) could not be loaded: {where}{cause}")
+    return GraphLoadError(f"{what} could not be loaded: {where}{cause}")
 
 
 class Culprits:
@@ -30,7 +35,7 @@ class Culprits:
         self.roots = list(roots)
         """Directories that hold the user's code."""
 
-    def import_error(self, graph_id: str, reference: str, error: BaseException) -> GraphLoadError:
+    def import_error(self, what: str, error: BaseException) -> GraphLoadError:
         """The GraphLoadError for an `error` raised while a module was imported."""
         if isinstance(error, SyntaxError):
             cause = f"{type(error).__name__}: {error.msg}"
@@ -38,7 +43,7 @@ class Culprits:
             cause = "".join(traceback.format_exception_only(error)).strip()
         if isinstance(error, ImportError) and RELATIVE_IMPORT in str(error):
             cause += " (a graph's file is not part of a package; import from it by absolute name)"
-        return load_error(graph_id, reference, self.innermost(error), cause)
+        return load_error(what, self.innermost(error), cause)
 
     def innermost(self, error: BaseException) -> Place | None:
         """The innermost place in the user's code that `error` came through."""

@@ -15,7 +15,7 @@ from waystation.config import Config, GraphSpec
 from waystation.errors import GraphLoadError
 from waystation.graphs.access import AnyGraph, adopted
 from waystation.graphs.factories import Factory
-from waystation.graphs.failures import load_error
+from waystation.graphs.failures import graph_named, load_error
 from waystation.graphs.modules import Modules, line_of
 
 __all__ = ["load_graphs"]
@@ -57,7 +57,7 @@ def _load(modules: Modules, spec: GraphSpec) -> AnyGraph | Factory:
 def _error(spec: GraphSpec, module: ModuleType, variable: str, cause: str) -> GraphLoadError:
     file = getattr(module, "__file__", None)
     place = None if file is None else (Path(file), line_of(module, variable))
-    return load_error(spec.graph_id, spec.reference, place, cause)
+    return load_error(graph_named(spec.graph_id, spec.reference), place, cause)
 
 
 def _candidates(module: ModuleType) -> str:

@@ -13,8 +13,10 @@ from collections.abc import Iterable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from waystation.graphs.failures import Culprits, load_error
+from waystation.errors import ConfigError, GraphLoadError
+from waystation.graphs.failures import Culprits, graph_named, load_error
 
 __all__ = ["Modules", "line_of"]
 
@@ -30,23 +32,36 @@ class Modules:
         importlib.invalidate_caches()
         _extend_path(_import_directories(roots))
 
+    def part(self, key: str, reference: str) -> Any:
+        """What `key` of the configuration names by `reference`. Raises ConfigError, which says where and why."""
+        try:
+            module, variable = self._load(f"{key}: {reference}", reference)
+        except GraphLoadError as error:
+            raise ConfigError(error.message) from error
+        if not hasattr(module, variable):
+            raise ConfigError(f"{key}: {reference}: there is no such variable.")
+        return getattr(module, variable)
+
     def load(self, graph_id: str, reference: str) -> tuple[ModuleType, str]:
-        """The module that `reference` names, and the name of the variable in it. Raises GraphLoadError."""
+        """The module that the `reference` of a graph names, and the name of the variable in it. Raises GraphLoadError."""
+        return self._load(graph_named(graph_id, reference), reference)
+
+    def _load(self, what: str, reference: str) -> tuple[ModuleType, str]:
         where, _, variable = reference.rpartition(":")
         if "/" in where or (where.endswith(".py") and (self.project_dir / where).is_file()):
-            return self._file(graph_id, reference, (self.project_dir / where).resolve()), variable
+            return self._file(what, (self.project_dir / where).resolve()), variable
         try:
             return importlib.import_module(where), variable
         except (Exception, SystemExit) as error:
-            raise self.culprits.import_error(graph_id, reference, error) from error
+            raise self.culprits.import_error(what, error) from error
 
-    def _file(self, graph_id: str, reference: str, file: Path) -> ModuleType:
+    def _file(self, what: str, file: Path) -> ModuleType:
         if file in self._loaded:
             return self._loaded[file]
         if not file.is_file():
-            raise load_error(graph_id, reference, None, f"the file {file} does not exist")
+            raise load_error(what, None, f"the file {file} does not exist")
         if file.suffix != ".py":
-            raise load_error(graph_id, reference, (file, None), "only Python files (.py) can be loaded")
+            raise load_error(what, (file, None), "only Python files (.py) can be loaded")
         loader = SourceFileLoader(self._module_name(file), str(file))
         spec = importlib.util.spec_from_loader(loader.name, loader)
         assert spec is not None
@@ -58,7 +73,7 @@ class Modules:
             loader.exec_module(module)
         except (Exception, SystemExit) as error:
             del sys.modules[module.__name__]
-            raise self.culprits.import_error(graph_id, reference, error) from error
+            raise self.culprits.import_error(what, error) from error
         self._loaded[file] = module
         return module
 

@@ -18,7 +18,7 @@ from langgraph.store.base import BaseStore, Op, PutOp, Result, SearchOp
 from waystation.auth import filters
 from waystation.auth.access import EVERYTHING, Access
 from waystation.encoding import to_plain
-from waystation.errors import BadInput, ConfigError, GraphLoadError, StoreFailed, WaystationError
+from waystation.errors import BadInput, ConfigError, StoreFailed, WaystationError
 from waystation.own_loop import OwnLoop
 from waystation.storage.tables import store_items
 from waystation.store.rooted import inner, outer
@@ -142,15 +142,10 @@ class CustomStore(BaseStore):
 def open_custom_store(path: str, modules: Modules, *, in_workspaces: bool) -> CustomStore:
     """The store that `path` names: a BaseStore, or a function (perhaps asynchronous) or context manager that gives one. On a plain
     thread. Raises ConfigError."""
-    try:
-        module, variable = modules.load("store.path", path)
-    except GraphLoadError as error:
-        raise ConfigError(f"store.path: {error.message}") from error
-    if not hasattr(module, variable):
-        raise ConfigError(f"store.path: {path}: there is no such variable.")
+    found = modules.part("store.path", path)
     loop, resources = OwnLoop("waystation-store"), AsyncExitStack()
     try:
-        store = loop.run(_made(getattr(module, variable), resources)).result()
+        store = loop.run(_made(found, resources)).result()
     except Exception as error:
         loop.close()
         raise ConfigError(f"store.path: {path} failed: {type(error).__name__}: {error}") from error

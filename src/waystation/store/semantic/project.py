@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from waystation.errors import ConfigError, GraphLoadError
+from waystation.errors import ConfigError
 from waystation.store.semantic.embedder import Embedder
 
 if TYPE_CHECKING:
@@ -44,15 +44,10 @@ def _of_provider(name: str) -> Embeddings:
 def _of_project(reference: str, modules: Modules) -> Embeddings:
     from langgraph.store.base.embed import ensure_embeddings
 
-    try:
-        module, variable = modules.load("store.index.embed", reference)
-    except GraphLoadError as error:
-        raise ConfigError(f"store.index.embed: {error.message}") from error
-    found: Any = getattr(module, variable, None)
+    found = modules.part("store.index.embed", reference)
     if isinstance(found, type) or not (callable(found) or hasattr(found, "embed_documents")):
-        what = "there is no such variable" if found is None else f"it is {found!r}"
         raise ConfigError(
             f"store.index.embed: {reference} must be a function that takes a list of texts and returns their vectors, or a "
-            f"LangChain Embeddings object; {what}."
+            f"LangChain Embeddings object; it is {found!r}."
         )
     return ensure_embeddings(found)
