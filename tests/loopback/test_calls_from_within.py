@@ -224,6 +224,27 @@ async def test_a_key_for_something_else_says_nothing(
         assert (await run(sdk, "threads", headers=ALICE))[1] == 2
 
 
+async def test_a_key_that_the_projects_handler_knows_is_its_owners(tmp_path: Path) -> None:
+    auth = Auth()
+
+    @auth.authenticate
+    async def authenticate(headers: dict[bytes, bytes]) -> str:
+        name = headers.get(b"x-api-key", b"").decode()
+        if name not in ("alice", "bob"):
+            raise Auth.exceptions.HTTPException(status_code=401, detail="unknown")
+        return name
+
+    @auth.on
+    async def own(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> Auth.types.FilterType:
+        value.setdefault("metadata", {})["owner"] = ctx.user.identity
+        return {"owner": ctx.user.identity}
+
+    async with calling_itself(tmp_path, auth=with_auth(auth)) as sdk:
+        thread, count = await run(sdk, "threads", headers={"X-Api-Key": "alice"}, inner={"X-Api-Key": "bob"})
+        assert count == 1
+        assert (await sdk.threads.get(thread, headers={"X-Api-Key": "bob"}))["metadata"] == {"owner": "bob"}
+
+
 async def test_a_key_of_this_server_leads_to_its_workspace(tmp_path: Path) -> None:
     config = project_config(tmp_path, graphs=GRAPHS, api_keys=True)
     with listening(create_app(config)) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,9 @@ from waystation.auth.caller import CALLER, INTERNAL
 from waystation.auth.keys import key_id_of
 
 __all__ = ["Loopback", "as_own", "below", "current_loopback"]
+
+AMBIENT = ("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
+"""Where the SDK looks for an API key that it is not given."""
 
 _current: ContextVar[Loopback | None] = ContextVar("waystation_loopback", default=None)
 """The server that runs the code which looks at it."""
@@ -43,7 +47,7 @@ class Loopback:
     """The way back into a server, for the code that it runs.
 
     A call without credentials is the server's own: nobody is asked who it is, and it may see everything. One with an
-    ``Authorization`` header or an API key of this server is its owner's. That a call is the server's own is noted in the ASGI scope,
+    ``Authorization`` header or an API key is its owner's. That a call is the server's own is noted in the ASGI scope,
     where nothing that comes over the network can get."""
 
     def __init__(self, app: ASGIApp, *, prefix: str = "") -> None:
@@ -92,6 +96,9 @@ def as_own(scope: Scope) -> Scope:
 
 
 def _has_credentials(headers: Headers) -> bool:
-    """Whether a call is to be somebody's. The SDK sends an API key of LangSmith along whenever the environment has one: that says
-    nothing."""
-    return "authorization" in headers or key_id_of(headers.get("x-api-key", "")) is not None
+    """Whether a call is to be somebody's. A key that the SDK has found in the environment says nothing: LangSmith's is often there.
+    One of this server does, wherever it comes from."""
+    key = headers.get("x-api-key", "")
+    if "authorization" in headers or key_id_of(key) is not None:
+        return True
+    return key != "" and key not in {os.environ.get(name, "").strip().strip("\"'") for name in AMBIENT}
