@@ -13,6 +13,9 @@ __all__ = ["OwnLoop"]
 
 T = TypeVar("T")
 
+STOP_S = 5
+"""How long closing waits for code that blocks the loop. The thread ends with the process in any case."""
+
 
 class OwnLoop:
     """Runs coroutines; begins with the first one. From any thread."""
@@ -40,7 +43,7 @@ class OwnLoop:
             self._loop = self._thread = None
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
-            thread.join()
+            thread.join(STOP_S)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -8,19 +8,15 @@ limit ends that.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-import structlog
-
 from waystation.errors import EncryptionFailed
+from waystation.own_loop import OwnLoop
 
 __all__ = ["HANDLER_S", "HandlerLoop"]
 
 T = TypeVar("T")
-
-log = structlog.get_logger("waystation.encryption")
 
 HANDLER_S = 4
 """How long handlers may take for what one statement stores or has read, in seconds. Transactions are open meanwhile, and one
@@ -30,18 +26,15 @@ Call = Callable[[], Coroutine[Any, Any, T]]
 
 
 class HandlerLoop:
-    """An event loop on a thread of its own, which begins when it is first needed. Usable from every thread and loop."""
+    """Where handlers run. Usable from every thread and loop."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._loop = OwnLoop("waystation-encryption")
 
     def run(self, name: str, calls: Iterable[Call[T]]) -> list[T]:
         """Carry out all `calls` of the handler `name` side by side and wait for their results. Raises EncryptionFailed."""
-        future = asyncio.run_coroutine_threadsafe(self._all(list(calls)), self._running())
         try:
-            return future.result()
+            return self._loop.run(_all(list(calls))).result()
         except EncryptionFailed:
             raise
         except TimeoutError as error:
@@ -54,34 +47,10 @@ class HandlerLoop:
         return (await asyncio.to_thread(self.run, name, [call]))[0]
 
     def close(self) -> None:
-        """Stop the loop. Nothing is called any more."""
-        with self._lock:
-            loop, thread, self._loop = self._loop, self._thread, None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(HANDLER_S)
-
-    async def _all(self, calls: list[Call[T]]) -> list[T]:
-        async with asyncio.timeout(HANDLER_S):
-            return await asyncio.gather(*(call() for call in calls))
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="waystation-encryption", daemon=True
-                )
-                self._thread.start()
-            return self._loop
+        """Nothing is called any more."""
+        self._loop.close()
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+async def _all(calls: list[Call[T]]) -> list[T]:
+    async with asyncio.timeout(HANDLER_S):
+        return await asyncio.gather(*(call() for call in calls))
