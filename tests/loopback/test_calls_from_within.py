@@ -172,11 +172,15 @@ async def test_runs_that_finish_during_a_shutdown_may_call(tmp_path: Path, gate:
 
 
 async def test_errors_are_those_of_the_api(tmp_path: Path) -> None:
-    async with served(tmp_path):
+    async def route(_request: Request) -> JSONResponse:
         with pytest.raises(httpx.HTTPStatusError) as caught:
             async with get_client() as client:
                 await client.threads.get("00000000-0000-4000-8000-000000000000")
-    assert caught.value.response.status_code == 404
+        return JSONResponse(caught.value.response.status_code)
+
+    own = configured(Starlette(routes=[Route("/call", route)]))
+    async with served(tmp_path, http=own) as app, connected(app) as http:
+        assert (await http.get("/call")).json() == 404
 
 
 # --- whose calls they are

@@ -71,7 +71,7 @@ class Composition:
     ) -> None:
         self.custom = custom
         self.enter: Callable[[], None] = lambda: None
-        """Called in the context of each request."""
+        """Called in the context of each request, and of the lifespan."""
         self.protected = protected
         self.state: Mapping[str, Any] = {}
         """What the custom app's lifespan has yielded, for requests that do not come through a server with a state of its own."""
@@ -101,6 +101,7 @@ class Composition:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
         """The lifespan of the custom app, as `lifespan_of` has it."""
+        self.enter()
         async with lifespan_of(self.custom) as self.state:
             yield self.state
 
