@@ -34,7 +34,7 @@ FIGURES = Figures(
 def test_what_is_exposed_is_what_is_declared() -> None:
     metrics = Metrics()
     metrics.count_request("GET", "/ok", 200, 0.001)
-    metrics.count_run("success", 0.5)
+    metrics.run_s.observe(0.5, "success")
     metrics.wait_s.observe(0.1)
     metrics.crons.add("fired")
     metrics.webhooks.add("delivered")

@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -42,11 +41,11 @@ def check_authentication(config: Config) -> Iterator[Finding]:
 
 def _custom_authentication(config: Config, path: str) -> Finding:
     from waystation.auth.project import custom_authentication
-    from waystation.graphs import Graphs
+    from waystation.graphs.modules import Modules
 
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            found = custom_authentication(config, Graphs.load(replace(config, graphs={})).modules)
+            found = custom_authentication(config, Modules(config.project_dir, config.dependencies))
     except WaystationError as error:
         return Finding(
             "Authentication", "fail", error.message, "Correct the code; the server does not start without it."
@@ -94,11 +93,11 @@ def check_encryption(config: Config) -> Iterator[Finding]:
     if config.encryption is None:
         return
     from waystation.encryption import encryption_of
-    from waystation.graphs import Graphs
+    from waystation.graphs.modules import Modules
 
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            seals = encryption_of(config, Graphs.load(replace(config, graphs={})).modules)
+            seals = encryption_of(config, Modules(config.project_dir, config.dependencies))
     except WaystationError as error:
         yield Finding("Encryption", "fail", error.message, "The server does not start without it.")
         return
@@ -114,12 +113,12 @@ def check_store(config: Config) -> Iterator[Finding]:
     """Whether the embedder of the store's index can be used. It is not asked to embed anything, which may cost money."""
     if config.store.index is None:
         return
-    from waystation.graphs import Graphs
+    from waystation.graphs.modules import Modules
     from waystation.store.semantic.project import load_embedder
 
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            load_embedder(config.store.index, Graphs.load(replace(config, graphs={})).modules)
+            load_embedder(config.store.index, Modules(config.project_dir, config.dependencies))
     except WaystationError as error:
         yield Finding("Store", "fail", error.message)
         return

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
     "FAMILIES",
@@ -38,14 +38,13 @@ def _reference(text: str) -> str:
     return text
 
 
-class GraphEntry(Section):
-    path: str
-    description: str | None = None
+Reference = Annotated[str, AfterValidator(_reference)]
+"""Where something of the project is: ``./path/file.py:variable`` or ``package.module:variable``."""
 
-    @field_validator("path")
-    @classmethod
-    def _has_variable(cls, path: str) -> str:
-        return _reference(path)
+
+class GraphEntry(Section):
+    path: Reference
+    description: str | None = None
 
 
 class Cors(Section):
@@ -73,7 +72,7 @@ class Headers(Section):
 
 
 class Http(Section):
-    app: str | None = None
+    app: Reference | None = None
     cors: Cors | None = None
     configurable_headers: Headers | None = None
     logging_headers: Headers | None = None
@@ -90,11 +89,6 @@ class Http(Section):
     enable_custom_route_auth: bool = False
     middleware_order: Literal["middleware_first", "auth_first"] = "middleware_first"
     mount_prefix: str | None = None
-
-    @field_validator("app")
-    @classmethod
-    def _has_variable(cls, app: str | None) -> str | None:
-        return None if app is None else _reference(app)
 
 
 class StoreTtl(Section):
@@ -130,12 +124,7 @@ class StoreIndex(Section):
 class Store(Section):
     index: StoreIndex | None = None
     ttl: StoreTtl | None = None
-    path: str | None = None
-
-    @field_validator("path")
-    @classmethod
-    def _has_variable(cls, path: str | None) -> str | None:
-        return path if path is None else _reference(path)
+    path: Reference | None = None
 
     @model_validator(mode="after")
     def _has_one_index(self) -> Self:
@@ -168,16 +157,11 @@ class AuthCache(Section):
 
 
 class AuthSection(Section):
-    path: str | None = None
+    path: Reference | None = None
     disable_studio_auth: bool | None = None
     allow_langsmith_api_keys: bool | None = None
     openapi: dict[str, Any] = {}
     cache: AuthCache | None = None
-
-    @field_validator("path")
-    @classmethod
-    def _has_variable(cls, path: str | None) -> str | None:
-        return None if path is None else _reference(path)
 
     @field_validator("openapi", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from waystation.encoding import decode, encode, to_plain
@@ -52,19 +53,14 @@ class AesSeals:
         if not self._keyring.ids:
             return value
         if field.parts:
-            return {
-                key: self._sealed(field, key, member) if key in field.parts else member for key, member in value.items()
-            }
+            return field.with_parts(value, partial(self._sealed, field))
         return self._sealed(field, "", value)
 
     def open_json(self, field: Field, stored: Any) -> Any:
         if not self._keyring.ids:
             return stored
         if field.parts and isinstance(stored, dict):
-            return {
-                key: self._opened(field, key, member) if key in field.parts else member
-                for key, member in stored.items()
-            }
+            return field.with_parts(stored, partial(self._opened, field))
         return self._opened(field, "", stored)
 
     def open_text(self, field: Field, stored: str) -> str | Unreadable:

@@ -103,18 +103,12 @@ class CustomSeals:
         if self._seal_json is None:
             return self._aes.seal_json(field, value)
         if field.parts:
-            return {
-                key: self._seal_value(field.model, key, member) if key in field.parts else member
-                for key, member in value.items()
-            }
+            return field.with_parts(value, partial(self._seal_value, field.model))
         return self._seal_value(field.model, field.name, value)
 
     def open_json(self, field: Field, stored: Any) -> Any:
         if field.parts and isinstance(stored, dict):
-            opened = {
-                key: self._open_value(field.model, key, member) if key in field.parts else member
-                for key, member in stored.items()
-            }
+            opened = field.with_parts(stored, partial(self._open_value, field.model))
             others = {key: member for key, member in stored.items() if opened[key] is member}
             return {**opened, **self._aes.open_json(field, others)}
         opened = self._open_value(field.model, field.name, stored)

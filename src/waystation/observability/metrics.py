@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from waystation.observability import declared
 from waystation.observability.declared import Declared
 from waystation.observability.figures import BusFigures, CapacityFigures, QueueFigures, WorkerFigures
-from waystation.observability.tallies import Gauge, Tally, Timings
+from waystation.observability.tallies import Gauge, Labels, Tally, Timings
 
 __all__ = ["CONTENT_TYPE", "Figures", "Metrics"]
 
@@ -60,8 +60,6 @@ class Metrics:
         self.latency_ms = Timings(REQUEST_MS)
         """By method and the template of the route."""
         self.streams = Gauge()
-        self.runs = Tally()
-        """By status."""
         self.run_s = Timings(RUN_S)
         """By status."""
         self.wait_s = Timings(RUN_S)
@@ -73,11 +71,6 @@ class Metrics:
         """Count an answered request; `path` is the template of its route."""
         self.requests.add(method, path, str(status))
         self.latency_ms.observe(seconds * 1000, method, path)
-
-    def count_run(self, status: str, seconds: float) -> None:
-        """Count a run that has ended, `seconds` after its last attempt began."""
-        self.runs.add(status)
-        self.run_s.observe(seconds, status)
 
     def as_text(self, figures: Figures) -> bytes:
         """All metrics in the Prometheus text format."""
@@ -105,9 +98,9 @@ class Metrics:
         }
 
     def _counted(self) -> Iterator[Metric]:
-        tallies = {
+        tallies: dict[Declared, Iterable[tuple[Labels, int]]] = {
             declared.HTTP_REQUESTS: self.requests,
-            declared.RUNS: self.runs,
+            declared.RUNS: ((status, ended.count) for status, ended in self.run_s),
             declared.CRONS: self.crons,
             declared.WEBHOOKS: self.webhooks,
         }

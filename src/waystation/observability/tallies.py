@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-__all__ = ["Gauge", "Histogram", "Tally", "Timings"]
+__all__ = ["Gauge", "Histogram", "Labels", "Tally", "Timings"]
 
 Labels = tuple[str, ...]
 

@@ -369,7 +369,7 @@ class Worker:
         )
         settled = await self._last_write(saver, settle)
         events.end(RunEnd(settled.status, ending.result))
-        self._metrics.count_run(settled.status, time.monotonic() - running.began_at)
+        self._metrics.run_s.observe(time.monotonic() - running.began_at, settled.status)
         if span is not None:
             span.end_as(settled.status)
         if run.kwargs.get("webhook"):

@@ -79,6 +79,10 @@ class Field:
     def label(self) -> str:
         return f"{self.model}.{self.name}"
 
+    def with_parts(self, value: Mapping[str, Any], change: Callable[[str, Any], Any]) -> dict[str, Any]:
+        """`value` with each of the `parts` that it has replaced by ``change(key, member)``."""
+        return {key: change(key, member) if key in self.parts else member for key, member in value.items()}
+
 
 ASSISTANT_CONFIG = Field("assistant", "config")
 ASSISTANT_CONTEXT = Field("assistant", "context")
