@@ -5,8 +5,9 @@ There is no module-level state: two applications can live in one process.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,6 +22,8 @@ from waystation.auth.project import custom_authentication
 from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.crons.routes import router as cron_routes
+from waystation.deepagents.error_bodies import ErrorBodies
+from waystation.deepagents.routes import BASES, deepagent_routes
 from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
@@ -115,6 +118,7 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
             protected=config.http.protect_app,
             auth_first=config.http.auth_first,
             max_body_bytes=config.max_body_bytes,
+            error_bodies=_error_bodies(config),
         )
         composition.enter = loopback.enter
         composition.warn_of_shadows()
@@ -146,8 +150,16 @@ def _api(config: Config, server: Server, **options: Any) -> Starlette:
         authentication=server.authentication,
         encryption_context=None if server.encryption is None else server.encryption.context_of,
         max_body_bytes=config.max_body_bytes,
+        error_bodies=_error_bodies(config),
         **options,
     )
+
+
+def _error_bodies(config: Config) -> Callable[[ASGIApp], ASGIApp] | None:
+    """Gives errors of the second API its own form."""
+    if "deepagents" in config.http.disabled:
+        return None
+    return partial(ErrorBodies, below=tuple(config.http.mount_prefix + base for base in BASES))
 
 
 def _custom_app(config: Config, graphs: Graphs, role: Role) -> CustomApp | None:
@@ -190,6 +202,7 @@ def _routers(config: Config) -> list[Router]:
         "threads": [thread_routes, state_routes, stream_routes],
         "runs": [run_routes, webhook_routes, *([cron_routes] if config.crons_enabled else ())],
         "store": [store_routes],
+        "deepagents": list(deepagent_routes()),
         "meta": [meta_routes],
     }
     chosen = [health_routes]

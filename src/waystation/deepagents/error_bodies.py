@@ -1,0 +1,89 @@
+"""Errors of this API in its two forms: flat ones for who may not, structured ones for everything else (MDA 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from waystation.errors import WaystationError
+from waystation.http.errors import as_http_exception
+from waystation.http.responses import json_response
+
+__all__ = ["ErrorBodies"]
+
+log = structlog.get_logger("waystation.deepagents")
+
+TYPE = "https://docs.langchain.com/errors/"
+
+_CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "payload_too_large",
+    422: "validation_error",
+    502: "upstream_error",
+    503: "service_unavailable",
+}
+
+
+class ErrorBodies:
+    """Pure ASGI middleware around the authentication and the routes: answers their errors, below the given paths."""
+
+    def __init__(self, app: ASGIApp, below: tuple[str, ...]) -> None:
+        self._app = app
+        self._below = tuple(f"{path}/" for path in below)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(self._below):
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if started:
+                raise
+            await _response(Request(scope), error)(scope, receive, send)
+
+
+def _response(request: Request, error: Exception) -> Response:
+    code = getattr(error, "code", None)
+    if isinstance(error, WaystationError):
+        error = as_http_exception(request, error)
+    if not isinstance(error, HTTPException):
+        log.error("request failed", path=request.url.path, exc_info=error)
+        return _structured(500, None, "try again, or ask the operator for the log: the server failed", None)
+    if error.status_code in (401, 403):
+        return _flat(request, error)
+    return _structured(error.status_code, code, str(error.detail), error.headers)
+
+
+def _flat(request: Request, error: HTTPException) -> Response:
+    """A key that is not known is a 403 here; 401 is for no key at all."""
+    if error.status_code == 401 and not _has_key(request.headers):
+        return json_response({"error": "Unauthorized"}, 401, error.headers)
+    return json_response({"error": "Forbidden"}, 403)
+
+
+def _has_key(headers: Headers) -> bool:
+    return bool(headers.get("x-api-key", "").strip() or headers.get("authorization", "").strip())
+
+
+def _structured(status: int, code: str | None, detail: str, headers: Mapping[str, str] | None) -> Response:
+    code = code or _CODES.get(status, "internal_error" if status >= 500 else "invalid_request")
+    body: dict[str, Any] = {"type": TYPE + code, "code": code, "detail": detail, "status": status}
+    return json_response(body, status, headers)
