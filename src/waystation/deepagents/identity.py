@@ -18,7 +18,7 @@ TENANT = "x-tenant-id"
 LOCAL_USER = "local"
 """Everybody, on a server without authentication."""
 
-_WORKSPACES = UUID("6f1e1a5c-0d55-5b0e-9c5f-0b8f4c1c7a01")
+_WORKSPACES = UUID("5f6c1b0e-3f7e-4a0e-9d52-6f0f3c0f8f11")
 _USERS = UUID("6f1e1a5c-0d55-5b0e-9c5f-0b8f4c1c7a02")
 _SERVICES = UUID("6f1e1a5c-0d55-5b0e-9c5f-0b8f4c1c7a03")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from waystation.deepagents.agents import hub, revisions, routes
+from waystation.deepagents.agents import health, hub, revisions, routes
 from waystation.http.router import Router
 
 __all__ = ["BASES", "deepagent_routes"]
@@ -12,7 +12,7 @@ __all__ = ["BASES", "deepagent_routes"]
 BASES = ("/v1/deepagents", "/v1/fleet", hub.HUB)
 """Below these paths errors have the form of this API."""
 
-_FAMILIES = (routes.router, revisions.router)
+_FAMILIES = (routes.router, health.router, revisions.router)
 
 
 def deepagent_routes() -> Iterable[Router]:
