@@ -24,6 +24,12 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 BEYOND = re.compile(r"/agents/[^/]+/revisions")
 """Routes that the contract does not have."""
 
+EVERYWHERE = {
+    "401": {"$ref": "#/components/responses/Unauthorized"},
+    "403": {"$ref": "#/components/responses/Forbidden"},
+}
+"""What every operation answers to callers without a valid key, although the contract does not say so of each (reference 3)."""
+
 formats = FormatChecker(formats=["uuid"])
 
 
@@ -46,7 +52,7 @@ def check(response: httpx.Response, content: bytes) -> None:
     operation = _operation(response.request.method, path)
     where = (response.request.method, path, response.status_code, content)
     assert operation is not None, where
-    described = operation["responses"].get(str(response.status_code))
+    described = {**EVERYWHERE, **operation["responses"]}.get(str(response.status_code))
     assert described is not None, where
     if "$ref" in described:
         described = CONTRACT["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]

@@ -120,7 +120,7 @@ async def test_a_failure_of_the_server(tmp_path: Path) -> None:
 
 
 async def test_around_a_custom_app_that_is_asked_after_the_authentication(tmp_path: Path) -> None:
-    given = customized(Starlette(), middleware_order="auth_first", enable_custom_route_auth=True)
+    given = customized(Starlette(), auth_first=True, protect_app=True)
     async with served(tmp_path, http=given, auth=configured(by_header())) as app, connected(app) as http:
         assert (await http.get(f"{BASE}/agents")).json() == {"error": "Unauthorized"}
         assert (await http.get("/threads/x")).json() == {"detail": "Who are you?"}
