@@ -76,7 +76,7 @@ async def test_files_are_merged_by_path(client: AsyncClient) -> None:
 
 
 async def test_replacing_subagents_and_skills(client: AsyncClient) -> None:
-    tools = {"tools": []}
+    tools: dict[str, Any] = {"tools": []}
     made = await client.agents.create(
         name="a",
         subagents=[{"name": "stays", "tools": tools}, {"name": "goes", "tools": tools}],

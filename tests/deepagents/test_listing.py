@@ -33,7 +33,8 @@ async def test_pages_miss_and_repeat_nothing(
     client: AsyncClient, many: list[str], sort_by: str, sort_order: str
 ) -> None:
     found: list[dict[str, Any]] = []
-    sizes, cursor = [], None
+    sizes: list[int] = []
+    cursor = None
     while not sizes or cursor is not None:
         page = await client.agents.list(page_size=20, sort_by=sort_by, sort_order=sort_order, cursor=cursor)
         found += page["items"]

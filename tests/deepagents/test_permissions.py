@@ -186,7 +186,7 @@ async def test_handlers_of_the_project_may_refuse(tmp_path: Path) -> None:
     auth = by_header()
 
     @auth.on.assistants.create
-    async def refuse(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> bool:
+    async def refuse(ctx: Auth.types.AuthContext, value: Auth.types.AssistantsCreate) -> bool:
         return False
 
     async with served(tmp_path, auth=configured(auth)) as app, connected(app) as http:
