@@ -5,9 +5,8 @@ There is no module-level state: two applications can live in one process.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,6 +26,7 @@ from waystation.deepagents.routes import BASES, deepagent_routes
 from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
+from waystation.http.errors import HANDLERS
 from waystation.http.request_id import RequestIds
 from waystation.http.router import Dispatcher, Router
 from waystation.loopback import Loopback, provide_transport
@@ -109,16 +109,17 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
         from waystation.custom_app import Composition
 
         assert custom is not None
+        errors = _error_bodies(config)
         composition = Composition(
             custom,
-            api,
+            api if errors is None else errors.around(api),
             dispatcher,
             prefix=config.http.mount_prefix,
             authentication=server.authentication,
             protected=config.http.protect_app,
             auth_first=config.http.auth_first,
             max_body_bytes=config.max_body_bytes,
-            error_bodies=_error_bodies(config),
+            error_bodies=None if errors is None else errors.around,
         )
         composition.enter = loopback.enter
         composition.warn_of_shadows()
@@ -143,6 +144,7 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
 
 
 def _api(config: Config, server: Server, **options: Any) -> Starlette:
+    errors = _error_bodies(config)
     return application(
         _routers(config),
         server,
@@ -150,16 +152,16 @@ def _api(config: Config, server: Server, **options: Any) -> Starlette:
         authentication=server.authentication,
         encryption_context=None if server.encryption is None else server.encryption.context_of,
         max_body_bytes=config.max_body_bytes,
-        error_bodies=_error_bodies(config),
+        exception_handlers=HANDLERS if errors is None else errors.handlers(HANDLERS),
         **options,
     )
 
 
-def _error_bodies(config: Config) -> Callable[[ASGIApp], ASGIApp] | None:
+def _error_bodies(config: Config) -> ErrorBodies | None:
     """Gives errors of the second API its own form."""
     if "deepagents" in config.http.disabled:
         return None
-    return partial(ErrorBodies, below=tuple(config.http.mount_prefix + base for base in BASES))
+    return ErrorBodies(tuple(config.http.mount_prefix + base for base in BASES))
 
 
 def _custom_app(config: Config, graphs: Graphs, role: Role) -> CustomApp | None:

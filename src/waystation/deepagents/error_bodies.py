@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from waystation.errors import WaystationError
@@ -19,6 +19,8 @@ from waystation.http.responses import json_response
 __all__ = ["ErrorBodies"]
 
 log = structlog.get_logger("waystation.deepagents")
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 TYPE = "https://docs.langchain.com/errors/"
 
@@ -35,29 +37,57 @@ _CODES = {
 
 
 class ErrorBodies:
-    """Pure ASGI middleware around the authentication and the routes: answers their errors, below the given paths."""
+    """Answers errors of authentication and routes below the given paths: as exception handlers, which cost a request nothing, and
+    `around` an API whose errors would otherwise reach the handlers of a custom app."""
 
-    def __init__(self, app: ASGIApp, below: tuple[str, ...]) -> None:
-        self._app = app
+    def __init__(self, below: tuple[str, ...]) -> None:
         self._below = tuple(f"{path}/" for path in below)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(self._below):
-            await self._app(scope, receive, send)
-            return
-        started = False
+    def handlers(self, others: Mapping[Any, Any]) -> dict[Any, Any]:
+        """For Starlette's ``exception_handlers``: `others` answer what is not below the paths."""
 
-        async def noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
+        def choosing(other: Handler) -> Handler:
+            async def handler(request: Request, error: Exception) -> Response:
+                if self._concerns(request.scope):
+                    return _response(request, error)
+                return await other(request, error)
 
-        try:
-            await self._app(scope, receive, noting)
-        except Exception as error:
-            if started:
-                raise
-            await _response(Request(scope), error)(scope, receive, send)
+            return handler
+
+        return {kind: choosing(other) for kind, other in {Exception: _failed, **others}.items()}
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """`app`, whose errors below the paths are answered."""
+
+        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+            if not self._concerns(scope):
+                await app(scope, receive, send)
+                return
+            started = False
+
+            async def noting(message: Message) -> None:
+                nonlocal started
+                started = True
+                await send(message)
+
+            try:
+                await app(scope, receive, noting)
+            except Exception as error:
+                if started:
+                    raise
+                if not isinstance(error, (WaystationError, HTTPException)):
+                    log.error("request failed", path=scope["path"], exc_info=error)
+                await _response(Request(scope), error)(scope, receive, send)
+
+        return answered
+
+    def _concerns(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and scope["path"].startswith(self._below)
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """What Starlette answers without a handler. It goes on to raise the error, which is then logged."""
+    return PlainTextResponse("Internal Server Error", 500)
 
 
 def _response(request: Request, error: Exception) -> Response:
@@ -65,7 +95,6 @@ def _response(request: Request, error: Exception) -> Response:
     if isinstance(error, WaystationError):
         error = as_http_exception(request, error)
     if not isinstance(error, HTTPException):
-        log.error("request failed", path=request.url.path, exc_info=error)
         return _structured(500, None, "try again, or ask the operator for the log: the server failed", None)
     if error.status_code in (401, 403):
         return _flat(request, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -30,16 +30,15 @@ def application(
     authentication: Authentication | None = None,
     encryption_context: ContextOf | None = None,
     max_body_bytes: int | None = None,
-    error_bodies: Callable[[ASGIApp], ASGIApp] | None = None,
+    exception_handlers: Mapping[Any, Any] = HANDLERS,
     around: Callable[[ASGIApp, Dispatcher], ASGIApp] | None = None,
 ) -> Starlette:
     """Serve `routers` below `prefix` and those `at_root` without it. Handlers find `server` as ``request.app.state.server``
     and the routes as ``request.app.state.dispatcher``. Routes added to the application itself come first, and are not
     behind `authentication`, as everything else is. With `around` given, requests go through the `middleware` to what it makes of
     the API and its dispatcher; that is to handle exceptions. With
-    `encryption_context` requests are handled within theirs. `error_bodies` is put around authentication and routes, to answer
-    errors that are not to have the usual form."""
-    app = Starlette(middleware=list(middleware), exception_handlers=HANDLERS, lifespan=lifespan)
+    `encryption_context` requests are handled within theirs."""
+    app = Starlette(middleware=list(middleware), exception_handlers=exception_handlers, lifespan=lifespan)
     dispatcher = Dispatcher(app)
     for router in at_root:
         dispatcher.include(router)
@@ -51,8 +50,6 @@ def application(
     if authentication is not None:
         authentication.path_parameters = dispatcher.parameters_of
         app.router.default = Authenticated(inner, authentication, prefix=prefix, max_body_bytes=max_body_bytes)
-    if error_bodies is not None:
-        app.router.default = error_bodies(app.router.default)
     if around is not None:
         outer = _without_lifespan(around(app.router.default, dispatcher), app.router)
         for each, arguments, options in reversed(middleware):
