@@ -82,7 +82,8 @@ class ErrorBodies:
         return answered
 
     def _concerns(self, scope: Scope) -> bool:
-        return scope["type"] == "http" and scope["path"].startswith(self._below)
+        path: str = scope.get("path", "")  # a lifespan has none
+        return scope["type"] == "http" and path.startswith(self._below)
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
