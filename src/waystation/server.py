@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
@@ -76,6 +76,8 @@ class Server:
     """None where everything is stored as it is."""
     authentication: Authentication | None = None
     """None where everybody may do everything."""
+    mcp_health: Callable[[str, Sequence[str]], Awaitable[list[dict[str, Any]]]] | None = None
+    """Tries MCP servers by URL for a workspace, in the form of a Deep Agent's health; None where there is no connection to any."""
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     stopping: bool = False
     """Set once whatever still waits for a run is cut off: what ends from then on may not be complete."""

@@ -35,6 +35,7 @@ DEFAULT_WORKSPACE = "default"
 _RESOURCES: Mapping[str, Resource] = {
     "threads": "threads",
     "assistants": "assistants",
+    "deep_agents": "assistants",
     "crons": "crons",
     "store_items": "store",
 }

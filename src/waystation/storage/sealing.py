@@ -21,6 +21,10 @@ from waystation.errors import SealBroken, UnprocessableInput
 from waystation.storage.seal_marks import BLOB_MARKS
 
 __all__ = [
+    "AGENT_FILE",
+    "AGENT_MANIFEST",
+    "AGENT_METADATA",
+    "AGENT_SETTINGS",
     "ASSISTANT_CONFIG",
     "ASSISTANT_CONTEXT",
     "ASSISTANT_METADATA",
@@ -84,6 +88,10 @@ class Field:
         return {key: change(key, member) if key in self.parts else member for key, member in value.items()}
 
 
+AGENT_FILE = Field("agent", "file")
+AGENT_MANIFEST = Field("agent", "files")
+AGENT_METADATA = Field("agent", "metadata", searched=True)
+AGENT_SETTINGS = Field("agent", "settings")
 ASSISTANT_CONFIG = Field("assistant", "config")
 ASSISTANT_CONTEXT = Field("assistant", "context")
 ASSISTANT_METADATA = Field("assistant", "metadata", searched=True)

@@ -30,6 +30,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from waystation.storage.labels import CREATE_LABELS, CREATE_METADATA_INDEX, DROP_LABELS
 from waystation.storage.sealed_types import SealedBlob, SealedJson
 from waystation.storage.sealing import (
+    AGENT_FILE,
+    AGENT_MANIFEST,
+    AGENT_METADATA,
+    AGENT_SETTINGS,
     ASSISTANT_CONFIG,
     ASSISTANT_CONTEXT,
     ASSISTANT_METADATA,
@@ -60,6 +64,10 @@ __all__ = [
     "checkpoint_writes",
     "checkpoints",
     "crons",
+    "deep_agent_files",
+    "deep_agent_revisions",
+    "deep_agent_shares",
+    "deep_agents",
     "events",
     "last_words",
     "metadata",
@@ -286,6 +294,64 @@ store_indexes = Table(
 )
 """Each configuration of ``store.index`` that there was, the last one in force. Whoever holds the lease embeds what was stored
 under an earlier one."""
+
+ExactText = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in the order of its code points, which is the same on every database."""
+
+deep_agents = Table(
+    "deep_agents",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("folded_name", ExactText, nullable=False),
+    Column("visibility", Text, nullable=False),
+    Column("settings", SealedJson(AGENT_SETTINGS), nullable=False),
+    Column("metadata", SealedJson(AGENT_METADATA), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("revision_number", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False, index=True),
+    *(
+        Index(f"ix_deep_agents_{scope[-1]}_{key}", *scope, key, "agent_id", *({"folded_name"} - {key}))
+        for scope in (("workspace",), ("workspace", "owner_id"))
+        for key in ("created_at", "updated_at", "folded_name")
+    ),
+)
+"""Each index has the name as well, so that a search for names reads no rows but those it finds. `version` counts the changes, for
+whoever has to know whether there was one. `metadata` is what a project's authorization handlers have put there."""
+
+deep_agent_shares = Table(
+    "deep_agent_shares",
+    metadata,
+    Column("agent_id", Text, ForeignKey("deep_agents.agent_id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Text, primary_key=True, index=True),
+)
+"""With which users agents are shared, for searches; `settings` says how."""
+
+deep_agent_revisions = Table(
+    "deep_agent_revisions",
+    metadata,
+    Column("agent_id", Text, ForeignKey("deep_agents.agent_id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("revision", Text, nullable=False),
+    Column("manifest", SealedJson(AGENT_MANIFEST), nullable=False),
+    Column("author_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_deep_agent_revisions_revision", "agent_id", "revision"),
+)
+"""Every tree that an agent has had. `manifest` has the digest of each path's content, `revision` is the digest of that."""
+
+deep_agent_files = Table(
+    "deep_agent_files",
+    metadata,
+    Column("agent_id", Text, ForeignKey("deep_agents.agent_id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("content", SealedBlob(AGENT_FILE), nullable=False),
+)
+"""What the files of all revisions of an agent contain, once for each content."""
 
 api_keys = Table(
     "api_keys",

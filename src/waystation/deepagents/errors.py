@@ -1,0 +1,65 @@
+"""The errors of this API that have a code of their own (MDA 3). The others get one from their status."""
+
+from __future__ import annotations
+
+from waystation import errors
+
+__all__ = [
+    "AccessDenied",
+    "AgentNotFound",
+    "InvalidAgent",
+    "InvalidBody",
+    "InvalidQuery",
+    "MissingField",
+    "RevisionNotFound",
+    "StaleRevision",
+]
+
+
+class AgentNotFound(errors.NotFound):
+    """check the agent's id and that it is shared with you: there is no such agent, or you have no access to it"""
+
+    code = "agent_not_found"
+
+
+class MissingField(errors.BadInput):
+    """A required field is absent or blank."""
+
+    code = "missing_required_field"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"set {field!r} to a non-empty string: {field} is required")
+
+
+class InvalidBody(errors.BadInput):
+    """The body is not JSON of the documented form."""
+
+    code = "invalid_request_body"
+
+
+class InvalidQuery(errors.BadInput):
+    """A parameter of the query is not acceptable."""
+
+    code = "invalid_request"
+
+
+class InvalidAgent(errors.UnprocessableInput):
+    """The body has the documented form and breaks a rule."""
+
+    code = "validation_error"
+
+
+class RevisionNotFound(errors.NotFound):
+    """take the revision from the agent's list of revisions: it has none with this name"""
+
+    code = "revision_not_found"
+
+
+class StaleRevision(errors.Conflict):
+    """read the agent again and repeat the change: somebody else has changed it meanwhile"""
+
+    code = "conflict"
+
+
+class AccessDenied(errors.Forbidden):
+    """The caller may see the agent and may not do this with it."""
