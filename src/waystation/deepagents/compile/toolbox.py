@@ -23,7 +23,7 @@ def parse_toolbox(path: str, text: str) -> Toolbox:
     if not isinstance(raw, dict):
         raise UnprocessableInput(f'{path}: must hold an object: {{"tools": [...], "interrupt_config": {{...}}}}.')
     _refuse_unknown(f"{path}", raw, _KEYS)
-    entries = raw.get("tools") or []
+    entries = raw["tools"] if raw.get("tools") is not None else []
     if not isinstance(entries, list):
         raise UnprocessableInput(f"{path}: tools: must be an array.")
     tools = [_tool(f"{path}: tools[{index}]", entry) for index, entry in enumerate(entries)]

@@ -91,31 +91,37 @@ async def _list(url: str, names: Collection[str], source: ToolSource | None) -> 
 def attach(toolbox: Toolbox, servers: Servers) -> Attached:
     """The tools of `toolbox` with their final names, and which of them a person approves.
 
-    A name that another tool has too gets the server's in front of it: the library would let one of them vanish.
+    Names and gates do not depend on what is available: a pause has to find the same ones when it is over.
     """
     attached = Attached(interrupt_on=dict.fromkeys(gated_built_ins(toolbox.interrupt_config), True))
-    found: list[tuple[ToolReference, Any]] = []
     lost: dict[str, list[str]] = {}
-    for reference in toolbox.tools:
+    for name, reference in _named(toolbox.tools).items():
+        if gated(reference, toolbox.interrupt_config):
+            attached.interrupt_on[name] = True
         server = servers[same_url(reference.server_url)]
         if isinstance(server, ToolsUnavailable):
-            lost.setdefault(f"the server {reference.server_name}: {server}", []).append(reference.name)
+            lost.setdefault(f"the server {reference.server_name}: {server}", []).append(name)
             continue
         tool = next((tool for tool in server.tools if tool.name == reference.name), None)
         if tool is None:
-            lost.setdefault(f"the server {reference.server_name} does not offer them", []).append(reference.name)
+            lost.setdefault(f"the server {reference.server_name} does not offer them", []).append(name)
         else:
-            found.append((reference, tool))
-    taken = Counter([*BUILT_IN, *(reference.name for reference, _ in found)])
-    used = set(BUILT_IN)
-    for reference, tool in found:
-        name = reference.name if taken[reference.name] == 1 else _free_name(reference, used)
-        used.add(name)
-        attached.tools.append(tool if name == tool.name else tool.model_copy(update={"name": name}))
-        if gated(reference, toolbox.interrupt_config):
-            attached.interrupt_on[name] = True
+            attached.tools.append(tool if name == tool.name else tool.model_copy(update={"name": name}))
     attached.missing.extend(f"{', '.join(names)} ({reason})" for reason, names in lost.items())
     return attached
+
+
+def _named(references: Sequence[ToolReference]) -> dict[str, ToolReference]:
+    """The tools by the names the model knows them by.
+
+    A name that another tool has too gets the server's in front of it: the library would let one of them vanish.
+    """
+    taken = Counter([*BUILT_IN, *(reference.name for reference in references)])
+    named: dict[str, ToolReference] = {each.name: each for each in references if taken[each.name] == 1}
+    for reference in references:
+        if taken[reference.name] > 1:
+            named[_free_name(reference, named.keys() | BUILT_IN)] = reference
+    return named
 
 
 def _free_name(reference: ToolReference, used: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from langchain_core.language_models import BaseChatModel
+from pydantic import ValidationError
 
 from waystation.deepagents.models.keys import KEYS
 from waystation.errors import WaystationError
@@ -61,8 +62,8 @@ class Models:
 def chat_model(name: str, **settings: Any) -> BaseChatModel:
     """The model ``provider:model`` with `settings`, as `init_chat_model` makes it; besides its providers there is ``demo``.
 
-    Raises ModelUnavailable that says which package or variable is missing. What a provider's class says itself is logged only:
-    it may repeat its arguments, keys among them.
+    Raises ModelUnavailable that says which package, variable or argument is missing. What a provider's class says itself is
+    not repeated: it may quote its arguments, keys among them.
     """
     provider, _, model = name.partition(":")
     if not provider or not model:
@@ -84,6 +85,12 @@ def chat_model(name: str, **settings: Any) -> BaseChatModel:
         made = init_chat_model(model, model_provider=provider, **settings)
     except ImportError as error:
         raise ModelUnavailable(f"The model {name!r} needs a package that is not installed: {error}.") from None
+    except ValidationError as error:
+        # Its text would repeat the arguments, and so may the log.
+        places = {str(part) for each in error.errors(include_input=False) for part in each["loc"][:1]}
+        raise ModelUnavailable(
+            f"The model {name!r} cannot be used: {', '.join(sorted(places)) or 'an argument'} is missing or wrong for it."
+        ) from None
     except Exception as error:
         log.warning("model unavailable", model=name, exc_info=error)
         unknown = isinstance(error, ValueError) and str(error).startswith("Unsupported provider")
