@@ -69,16 +69,28 @@ async def test_the_prompt_tells_the_date_where_the_user_is(openai: OpenAIServer,
     assert openai.prompt().startswith("You are terse.")
 
 
-async def test_subagents_and_their_tasks_see_the_date_and_their_own_instructions(
-    openai: OpenAIServer, desk: Desk
-) -> None:
-    task = calling("task", description="say hello", subagent_type="clerk")
-    openai.says += [task, "hello", "It said hello."]
+async def test_a_subagent_sees_its_own_instructions_and_the_date(openai: OpenAIServer, desk: Desk) -> None:
+    openai.says += [calling("task", description="say hello", subagent_type="clerk"), "hello", "It said hello."]
     agent = await desk.open(gpt(**{"subagents/clerk/AGENTS.md": "---\ndescription: files\n---\nYou file."}))
     assert await agent.say("go", user_timezone="Asia/Tokyo") == "It said hello."
     assert openai.prompt(1).startswith("You file.")
     assert "Asia/Tokyo" in openai.prompt(1)
     assert "clerk: files" in str(openai.asked[0]["tools"])
+
+
+async def test_the_general_purpose_subagent_has_what_the_agent_has(openai: OpenAIServer, desk: Desk) -> None:
+    openai.says += [
+        calling("task", description="send", subagent_type="general-purpose"),
+        calling("send", to="a", body="b"),
+    ]
+    openai.says += ["sent", "It is sent."]
+    files = {"tools.json": toolbox("send"), "skills/report/SKILL.md": SKILL}
+    broken = Mailbox(broken=OSError())
+    agent = await desk.open(gpt(**files), tools=broken)
+    assert await agent.say("go", user_timezone="Asia/Tokyo") == "It is sent."
+    assert "Asia/Tokyo" in openai.prompt(1)
+    assert "How to write a report" in openai.prompt(1)
+    assert "The tool send failed (OSError)" in str(openai.asked[2]["messages"])
 
 
 async def test_a_subagent_may_have_a_model_of_its_own(openai: OpenAIServer, desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -109,6 +111,21 @@ async def test_a_bad_decision_leaves_the_pause_as_it_was(desk: Desk) -> None:
     assert "sent 'hi'" in await agent.resume({"decisions": [{"type": "approve"}]})
 
 
+async def test_a_server_that_dies_during_the_pause_does_not_spoil_the_decision(desk: Desk) -> None:
+    other = "https://other.example/mcp"
+    tools = json.loads(toolbox("send", gates={"send": True}))
+    tools["tools"].append({"name": "purge", "mcp_server_url": other})
+    tools["interrupt_config"]["purge"] = True
+    definition = demo({"tools.json": json.dumps(tools)})
+    mailbox = Mailbox()
+    agent = await desk.open(definition, tools=mailbox)
+    await agent.say(f"{SEND} && call purge")
+    agent.graph = (await desk.open(definition, tools=Mailbox(failure=OSError()))).graph
+    said = await agent.resume({"decisions": [{"type": "approve"}, {"type": "reject", "message": "keep it"}]})
+    assert "send is not a valid tool" in said
+    assert "keep it" in said
+
+
 async def test_a_gate_in_a_subagent_and_two_at_once_by_id(desk: Desk) -> None:
     mailbox = Mailbox()
     gated = toolbox("send", gates={"send": True})
@@ -183,8 +200,6 @@ async def test_memory_is_of_one_user_and_one_agent(desk: Desk) -> None:
 
 
 async def test_memory_can_be_shared(desk: Desk) -> None:
-    from dataclasses import replace
-
     shared = replace(demo(), memory="agent")
     await (await desk.open(shared, protect_memory=False)).say("remember I like tea")
     assert "tea" in await (await desk.open(shared, user_id="bob")).say("What do you remember?")
@@ -210,8 +225,6 @@ async def test_a_tool_that_fails_is_told_to_the_model_without_its_text(desk: Des
 
 
 async def test_a_sandbox_is_refused(desk: Desk) -> None:
-    from dataclasses import replace
-
     with pytest.raises(NotSupported, match="sandbox"):
         await desk.open(replace(demo(), backend="sandbox"))
 
