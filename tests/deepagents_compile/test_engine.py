@@ -11,6 +11,7 @@ from langgraph_sdk.client import LangGraphClient
 
 from tests.conftest import connected, served
 from waystation.config import GraphSpec
+from waystation.deepagents.compile.memory import NAMESPACE
 
 AGENTS = Path(__file__).parent / "project" / "agents.py"
 
@@ -52,3 +53,12 @@ async def test_tokens_are_streamed(client: LangGraphClient) -> None:
     ]
     assert len(words) > 5
     assert "".join(words).startswith("[demo model] You said: 'Hello'.")
+
+
+async def test_a_client_cannot_choose_whose_memory_it_is(client: LangGraphClient) -> None:
+    theirs = ("deepagents", "assistant", "memories", "user", "somebody")
+    await client.store.put_item(theirs, "/AGENTS.md", {"content": "- a secret", "encoding": "utf-8"})
+    thread = (await client.threads.create())["thread_id"]
+    config: Any = {"configurable": {NAMESPACE: list(theirs)}}
+    state = await say(client, thread, "What do you remember?", config=config)
+    assert "I remember nothing yet." in state["messages"][-1]["content"]

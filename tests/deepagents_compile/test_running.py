@@ -209,10 +209,8 @@ async def test_the_server_keeps_running_without_a_dead_server(desk: Desk) -> Non
     definition = demo({"AGENTS.md": "You send.", "tools.json": toolbox("send")})
     agent = await desk.open(definition, tools=Mailbox(failure=ToolsUnavailable("it cannot be reached")))
     assert "I have no tool send" in await agent.say(SEND)
-    seen = agent.graph
     mailbox = Mailbox()
     agent.graph = (await desk.open(definition, tools=mailbox)).graph
-    assert agent.graph is not seen
     assert "sent 'hi'" in await agent.say(SEND)
 
 

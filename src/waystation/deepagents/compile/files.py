@@ -8,9 +8,10 @@ from typing import Any
 from deepagents.backends import CompositeBackend, StateBackend, StoreBackend
 from deepagents.backends.protocol import DeleteResult, EditResult, FileUploadResponse, WriteResult
 from deepagents.backends.utils import create_file_data
+from langgraph.config import get_config
 
 from waystation.deepagents.compile import memory
-from waystation.deepagents.compile.request import CompileRequest
+from waystation.deepagents.compile.definition import AgentDefinition
 
 __all__ = ["agent_files"]
 
@@ -24,12 +25,11 @@ EPOCH = "1970-01-01T00:00:00+00:00"
 """The date of files of the definition, which have none."""
 
 
-def agent_files(request: CompileRequest) -> CompositeBackend:
-    """The file system of the agent; its memory is in the store that the graph runs with."""
-    namespace = memory.memory_namespace(request.agent_id, request.user_id, request.definition.memory)
+def agent_files(definition: AgentDefinition) -> CompositeBackend:
+    """The file system of the agent; its memory is in the store that the graph runs with, in the namespace of the run."""
     return CompositeBackend(
-        default=ThreadFiles(request.definition.files),
-        routes={memory.DIRECTORY: StoreBackend(namespace=lambda _: namespace)},
+        default=ThreadFiles(definition.files),
+        routes={memory.DIRECTORY: StoreBackend(namespace=lambda _: get_config()["configurable"][memory.NAMESPACE])},
     )
 
 

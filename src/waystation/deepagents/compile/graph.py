@@ -36,7 +36,7 @@ def build_graph(request: CompileRequest, servers: Servers, model_of: ModelOf) ->
         raise NotSupported(
             'The agent\'s backend is a sandbox, which this server does not have; set it to {"type": "state"}.'
         )
-    files = agent_files(request)
+    files = agent_files(definition)
     model = model_of(definition.model)
     attached = attach(definition.toolbox, servers)
     skills = [SKILLS] if definition.skills else None

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["DIRECTORY", "HOT_FILE", "memory_namespace"]
+__all__ = ["DIRECTORY", "HOT_FILE", "NAMESPACE", "memory_namespace"]
 
 DIRECTORY = "/memories/"
 """Where the agent sees it."""
 
 HOT_FILE = f"{DIRECTORY}AGENTS.md"
 """Is part of the prompt of every run."""
+
+NAMESPACE = "__waystation_memory_namespace"
+"""Where a graph finds the namespace in ``configurable``: it is the same graph for all users. Clients cannot set a key like this."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_@+:-]")
 
