@@ -83,7 +83,8 @@ def test_deepagent_says_that_it_is_a_demo(client: SyncLangGraphClient) -> None:
 def test_deepagent_writes_files_delegates_and_waits_for_approval(client: SyncLangGraphClient) -> None:
     thread = client.threads.create()["thread_id"]
     request = 'write a.md: milk\nask scribe: write b.md: bread\ncall send_message {"to": "alex", "text": "Lunch?"}'
-    client.runs.wait(thread, "deepagent", input={"messages": [{"role": "user", "content": request}]})
+    given: dict[str, Any] = {"messages": [{"role": "user", "content": request}]}
+    client.runs.wait(thread, "deepagent", input=given)
     assert client.threads.get(thread)["status"] == "interrupted"
     client.runs.wait(thread, "deepagent", command={"resume": {"decisions": [{"type": "approve"}]}})
     values: Any = client.threads.get_state(thread)["values"]

@@ -113,7 +113,7 @@ async def test_streams_add_up_to_the_whole(text: str) -> None:
     whole = await model.ainvoke(text)
     for streamed in (list(model.stream(text)), [chunk async for chunk in model.astream(text)]):
         assert len(streamed) > 3
-        total = streamed[0]
+        total: Any = streamed[0]
         for chunk in streamed[1:]:
             total += chunk
         assert total.text == whole.text

@@ -24,7 +24,7 @@ async def client(tmp_path: Path) -> AsyncIterator[LangGraphClient]:
 
 
 async def say(client: LangGraphClient, thread: str, text: str, **more: Any) -> Any:
-    given = {"messages": [{"role": "user", "content": text}]}
+    given: Any = {"messages": [{"role": "user", "content": text}]}
     return await client.runs.wait(thread, "agent", input=given, **more)
 
 
@@ -45,7 +45,7 @@ async def test_a_story_of_memory(client: LangGraphClient) -> None:
 
 async def test_tokens_are_streamed(client: LangGraphClient) -> None:
     thread = (await client.threads.create())["thread_id"]
-    given = {"messages": [{"role": "user", "content": "Hello"}]}
+    given: Any = {"messages": [{"role": "user", "content": "Hello"}]}
     words = [
         part.data[0]["content"]
         async for part in client.runs.stream(thread, "agent", input=given, stream_mode="messages-tuple")

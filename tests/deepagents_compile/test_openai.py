@@ -120,7 +120,12 @@ async def test_tools_that_clash_are_renamed_and_gated_by_their_new_names(openai:
     agent = await desk.open(gpt(**{"tools.json": json.dumps(mine)}), tools=mailbox)
     assert await agent.say("go") == ""
     assert {"mail_example_send", "royal_mail_send", "mail_example_write_file", "write_file"} <= openai.tools()
-    assert "purge" not in openai.tools()
+    assert not {"purge", "send"} & openai.tools()
+    assert "Not the built-in one." not in [
+        tool["function"]["description"]
+        for tool in openai.asked[-1]["tools"]
+        if tool["function"]["name"] == "write_file"
+    ]
     assert mailbox.sent == [("a", "b")]
 
 
