@@ -22,8 +22,8 @@ _CONFIGURABLE = frozenset(
         "__context_provided__",
     }
 )
-_CONFIGURABLE_PREFIXES = ("__pregel_", "__otel_", "__datadog_", "__dd_")
-"""LangGraph's handles and the carriers of traces: a client that could set them would steer the engine."""
+_CONFIGURABLE_PREFIXES = ("__pregel_", "__otel_", "__datadog_", "__dd_", "__waystation_")
+"""LangGraph's handles, the carriers of traces, and what we tell graphs: a client that could set them would steer the engine."""
 
 _METADATA = frozenset({"thread_id", "assistant_id", "run_id", "cron_id", "counters_since_delta_snapshot"})
 

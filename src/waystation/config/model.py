@@ -150,6 +150,10 @@ class Config:
     encryption: EncryptionConfig | None = None
     """None: everything is stored as it is."""
     webhooks: WebhookConfig = WebhookConfig()
+    default_model: str | None = None
+    """The model of agents that name none: ``provider:model``, or a key of `models`."""
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """Model configurations, by the name that agents use: ``{"model": "provider:model", ...}``."""
     allow_private_urls: bool = False
     """Whether users may name addresses of private networks and of this machine: for webhooks, and whatever else calls out."""
     crons_enabled: bool = True

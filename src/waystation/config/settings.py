@@ -197,6 +197,20 @@ SETTINGS: tuple[Setting, ...] = (
         "and those it knows, it fires on time.",
     ),
     Setting(
+        "default_model",
+        "WAYSTATION_DEFAULT_MODEL",
+        values.text,
+        "Model of deep agents that name none: `provider:model`, or a name from `WAYSTATION_MODELS`. `demo:chat` needs no key.",
+    ),
+    Setting(
+        "models",
+        "WAYSTATION_MODELS",
+        values.model_configurations,
+        "JSON object: the models that deep agents can name without a colon, each an object with `model` (`provider:model`) and "
+        "further arguments of `init_chat_model`.",
+        default="none",
+    ),
+    Setting(
         "allow_private_urls",
         "WAYSTATION_ALLOW_PRIVATE_URLS",
         values.switch,

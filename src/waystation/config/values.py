@@ -15,6 +15,7 @@ __all__ = [
     "api_keys",
     "json_object",
     "log_level",
+    "model_configurations",
     "number",
     "postgres_uri",
     "redis_uri",
@@ -142,6 +143,22 @@ def json_object(value: str) -> dict[str, Any]:
     return result
 
 
+def model_configurations(value: str) -> dict[str, dict[str, Any]]:
+    """A JSON object of model configurations by name."""
+    result = json_object(value)
+    for name, configuration in result.items():
+        if not name.strip() or ":" in name:
+            raise ValueError(f"must have names without a colon; {name!r} is none")
+        if not isinstance(configuration, dict):
+            raise ValueError(
+                f'must have objects as values, such as {{"model": "provider:model"}}; that of {name!r} is none'
+            )
+        provider, _, model = str(configuration.get("model", "")).partition(":")
+        if not provider or not model:
+            raise ValueError(f'must say for each name what it stands for; {name!r} lacks "model": "provider:model"')
+    return result
+
+
 def postgres_uri(value: str) -> str:
     """A connection URI of PostgreSQL."""
     return _uri(value, "postgresql", "postgres")
@@ -159,5 +176,5 @@ def _uri(value: str, *schemes: str) -> str:
     return value
 
 
-NOT_SHOWN = frozenset({aes_key, aes_keys, json_object, postgres_uri, redis_uri, secrets})
+NOT_SHOWN = frozenset({aes_key, aes_keys, json_object, model_configurations, postgres_uri, redis_uri, secrets})
 """Parsers of what may be long or hold a password: errors about it do not repeat it."""
