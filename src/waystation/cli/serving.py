@@ -75,7 +75,15 @@ def configuration(config_path: Path, settings: Mapping[str, str], *, dev: bool =
     auth = config.auth
     if auth is not None and auth.disable_studio_auth is None:
         auth = replace(auth, disable_studio_auth=False)
-    return replace(config, auth=auth, database_uri=None, redis_uri=None, shutdown_grace_s=grace_s, notices=notices)
+    return replace(
+        config,
+        auth=auth,
+        database_uri=None,
+        redis_uri=None,
+        shutdown_grace_s=grace_s,
+        notices=notices,
+        keeps_secret_key=True,
+    )
 
 
 def require_authentication(config_path: Path, settings: Mapping[str, str], host: str) -> None:

@@ -149,9 +149,15 @@ class Config:
     api_keys: bool = False
     encryption: EncryptionConfig | None = None
     """None: everything is stored as it is."""
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What credentials are encrypted with: by the first one."""
+    keeps_secret_key: bool = False
+    """Whether a server without `secret_keys` makes a key in its data directory."""
+    mcp_call_timeout_s: float = 120
     webhooks: WebhookConfig = WebhookConfig()
     allow_private_urls: bool = False
-    """Whether users may name addresses of private networks and of this machine: for webhooks, and whatever else calls out."""
+    """Whether users may name addresses of private networks and of this machine, and MCP servers by plain http: for
+    webhooks, and whatever else calls out."""
     crons_enabled: bool = True
     cron_interval_s: float = 5
     """How often the scheduler looks at least."""

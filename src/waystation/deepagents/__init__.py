@@ -1,0 +1,1 @@
+"""The Managed Deep Agents API."""
