@@ -16,12 +16,16 @@ import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ImageContent, TextContent, ToolAnnotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["RemoteServer"]
 
 START_S = 20
+
+ANY_NAME = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""Tests call it by other names than the one of this machine."""
 
 PIXEL = base64.b64encode(b"not really a picture").decode()
 
@@ -61,7 +65,11 @@ class RemoteServer:
         listener = socket.create_server(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            self._watched(self.mcp.streamable_http_app()), ws="none", log_config=None, access_log=False, lifespan="on"
+            self._watched(self.mcp.streamable_http_app(transport_security=ANY_NAME)),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="on",
         )
         config.load()
         config.ssl = self._certificate

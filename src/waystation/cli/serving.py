@@ -14,6 +14,7 @@ from waystation.cli.listening import Listener
 from waystation.cli.starting import hasten_start
 from waystation.errors import ConfigError
 from waystation.roles import Role, require_shared
+from waystation.secrets.key_file import KEY_FILE
 
 if TYPE_CHECKING:
     from waystation.config import Config
@@ -82,7 +83,7 @@ def configuration(config_path: Path, settings: Mapping[str, str], *, dev: bool =
         redis_uri=None,
         shutdown_grace_s=grace_s,
         notices=notices,
-        keeps_secret_key=True,
+        key_file=config.data_dir / KEY_FILE,
     )
 
 

@@ -151,8 +151,8 @@ class Config:
     """None: everything is stored as it is."""
     secret_keys: tuple[str, ...] = field(default=(), repr=False)
     """What credentials are encrypted with: by the first one."""
-    keeps_secret_key: bool = False
-    """Whether a server without `secret_keys` makes a key in its data directory."""
+    key_file: Path | None = field(default=None, repr=False)
+    """Where a server without `secret_keys` keeps a key, which it makes when it first needs one. None where it needs to be given one."""
     mcp_call_timeout_s: float = 120
     webhooks: WebhookConfig = WebhookConfig()
     allow_private_urls: bool = False

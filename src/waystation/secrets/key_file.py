@@ -11,12 +11,12 @@ from waystation.errors import ConfigError
 __all__ = ["KEY_FILE", "kept_key"]
 
 KEY_FILE = "secret.key"
+"""Its name in the data directory."""
 
 
-def kept_key(data_dir: Path) -> str:
-    """The key in `data_dir`, which only the owner of the file can read. Made if there is none; of several processes that make one at
+def kept_key(path: Path) -> str:
+    """The key in the file `path`, which only the owner of the file can read. Made if there is none; of several processes that make one at
     the same time, all get the same. Raises ConfigError when it can be neither read nor written."""
-    path = data_dir / KEY_FILE
     try:
         if not path.exists():
             _make(path)
@@ -31,7 +31,7 @@ def kept_key(data_dir: Path) -> str:
 def _make(path: Path) -> None:
     """The file appears with its contents or not at all, whenever the process is killed; one that has appeared meanwhile stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{KEY_FILE}.{secrets.token_hex(8)}")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "w", encoding="ascii") as file:

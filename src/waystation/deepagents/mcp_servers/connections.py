@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from waystation.deepagents.mcp_servers.failures import ServerFailed
+from waystation.errors import NotSupported
 from waystation.own_loop import OwnLoop
 
 if TYPE_CHECKING:
@@ -92,7 +94,13 @@ class Connections:
         self._closing = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Carry out `work` where connections may be used. Cancelling the future cancels it."""
+        """Carry out `work` where connections may be used. Cancelling the future cancels it. Raises NotSupported without the
+        library."""
+        if find_spec("mcp") is None:
+            work.close()
+            raise NotSupported(
+                "MCP servers need a library that is not installed: pip install 'waystation[deepagents]'."
+            )
         return self._loop.run(work)
 
     async def close(self) -> None:

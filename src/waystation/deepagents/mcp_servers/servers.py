@@ -85,8 +85,8 @@ class McpServers:
 
 
 def _keys(config: Config) -> tuple[str, ...]:
-    if config.secret_keys or not config.keeps_secret_key:
+    if config.secret_keys or config.key_file is None:
         return config.secret_keys
     from waystation.secrets.key_file import kept_key
 
-    return (kept_key(config.data_dir),)
+    return (kept_key(config.key_file),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -100,10 +100,9 @@ class ToolSource:
     async def health(self, workspace: str, urls: Sequence[str]) -> list[dict[str, Any]]:
         """What a new connection to each of `urls` comes to, with the credentials of a run: ``[{"name", "url", "ok", "is_default",
         "error"?, "error_code"?}]`` in the order of `urls`, each server once (section 4.7)."""
-        once = {url_key(url): url for url in reversed(urls)}
-        if not once:
+        if not urls:
             return []
-        return await asyncio.wrap_future(self._connections.run(self._health(workspace, list(reversed(once.values())))))
+        return await asyncio.wrap_future(self._connections.run(self._health(workspace, _once(urls))))
 
     async def _health(self, workspace: str, urls: Sequence[str]) -> list[dict[str, Any]]:
         found = await self._targets.find(workspace, urls)
@@ -119,7 +118,7 @@ class ToolSource:
 
     async def _offer(self, workspace: str, wanted: Sequence[Wanted]) -> Offer:
         found = await self._targets.find(workspace, (each.url for each in wanted))
-        urls = list({url_key(each.url): each.url for each in wanted}.values())
+        urls = _once(each.url for each in wanted)
         servers = await asyncio.gather(*(self._listed(workspace, url, found[url]) for url in urls))
         by_key = dict(zip(map(url_key, urls), servers, strict=True))
         tools: list[OfferedTool] = []
@@ -180,3 +179,11 @@ class ToolSource:
 
     def _name(self, url: str, found: Found) -> str:
         return shown(url) if found.row is None else str(found.row["name"])
+
+
+def _once(urls: Iterable[str]) -> list[str]:
+    """The first spelling of each URL."""
+    found: dict[str, str] = {}
+    for url in urls:
+        found.setdefault(url_key(url), url)
+    return list(found.values())
