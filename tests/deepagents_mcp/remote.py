@@ -46,10 +46,13 @@ class RemoteServer:
         """Statuses that methods get."""
         self.before: dict[str, Callable[[], object]] = {}
         """What is waited for before a method is carried out."""
+        self.replies: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+        """Results that methods have, from their parameters."""
         self.redirect: str | None = None
         """Where all requests are sent instead."""
         self.sleeping = threading.Event()
         """Somebody has called `sleeps`."""
+        self.stopped_sleeping = threading.Event()
         self.port = 0
         self.mcp = _tools(self)
         self._certificate = certificate
@@ -114,6 +117,10 @@ class RemoteServer:
                 await _answer(send, 307, (b"location", self.redirect.encode()))
             elif rpc in self.answer:
                 await _answer(send, self.answer[rpc])
+            elif rpc in self.replies:
+                asked = json.loads(body)
+                result = self.replies[rpc](asked.get("params") or {})
+                await _send_json(send, {"jsonrpc": "2.0", "id": asked["id"], "result": result})
             elif rpc in self.hang:
                 await asyncio.sleep(3600)
             elif rpc in self.cut:
@@ -147,6 +154,11 @@ def _replayed(messages: list[Message], receive: Receive) -> Receive:
         return next(waiting, None) or await receive()
 
     return replayed
+
+
+async def _send_json(send: Send, value: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(value).encode()})
 
 
 async def _answer(send: Send, status: int, *headers: tuple[bytes, bytes]) -> None:
@@ -189,7 +201,10 @@ def _tools(server: RemoteServer) -> MCPServer:
     async def sleeps() -> str:
         """Take very long."""
         server.sleeping.set()
-        await asyncio.sleep(3600)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            server.stopped_sleeping.set()
         return "awake"
 
     return mcp

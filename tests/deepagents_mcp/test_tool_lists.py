@@ -124,6 +124,30 @@ async def test_https_to_a_name_is_checked_by_address(sided: Sided, tmp_path: Pat
     assert asked
 
 
+def page_of(cursor: str | None, pages: int) -> dict[str, Any]:
+    """One tool, and where the next is."""
+    number = int(cursor or 0)
+    page: dict[str, Any] = {"tools": [{"name": f"t{number}", "inputSchema": {"type": "object"}}]}
+    return page if number + 1 == pages else {**page, "nextCursor": str(number + 1)}
+
+
+async def test_all_pages_are_read(side: Side, remote: RemoteServer) -> None:
+    await side.register(remote.url)
+    remote.answer = {"server/discover": 404}  # what the server answers by itself below is of the older protocol
+    remote.replies["tools/list"] = lambda params: page_of(params.get("cursor"), pages=3)
+
+    assert names(await side.tools(remote.url)) == {"t0", "t1", "t2"}
+
+    remote.replies["tools/list"] = lambda params: page_of(params.get("cursor"), pages=10**9)
+    endless = await side.tools(remote.url, force_refresh="true")
+    assert (endless.status_code, "come to an end" in endless.json()["detail"]) == (502, True)
+    remote.replies["tools/list"] = lambda params: {"tools": [{"name": "x" * 17_000_000, "inputSchema": {}}]}
+    huge = await side.tools(remote.url, force_refresh="true")
+    assert (huge.status_code, "more than 16777216 bytes" in huge.json()["detail"]) == (502, True)
+    remote.replies["tools/list"] = lambda params: {"tools": "none"}
+    assert (await side.tools(remote.url, force_refresh="true")).status_code == 502
+
+
 async def test_redirects_take_no_credentials_elsewhere(side: Side, remotes: Remotes) -> None:
     remote, elsewhere = remotes("right"), remotes()
     await side.register(remote.url, headers=[{"key": "Authorization", "value": "Bearer right"}])

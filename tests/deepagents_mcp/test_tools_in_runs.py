@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from langchain_core.messages import ToolMessage
 
-from tests.deepagents_mcp.conftest import Side, Sided
+from tests.deepagents_mcp.conftest import QUICK, Side, Sided
 from tests.deepagents_mcp.remote import PIXEL, RemoteServer
 from waystation.deepagents.mcp_servers import Offer, Wanted
 
@@ -30,7 +32,13 @@ def call(name: str, **arguments: Any) -> Any:
     return {"type": "tool_call", "id": "1", "name": name, "args": arguments}
 
 
-async def test_a_tool_is_called(side: Side, remote: RemoteServer) -> None:
+HANDSHAKE = {"server/discover": 404}
+"""What makes a server one of the older protocol, with sessions."""
+
+
+@pytest.mark.parametrize("answer", [{}, HANDSHAKE])
+async def test_a_tool_is_called(side: Side, remote: RemoteServer, answer: dict[str, int]) -> None:
+    remote.answer = answer
     await side.register(remote.url)
 
     offer = await offered(side, remote.url, "add")
@@ -93,6 +101,34 @@ async def test_calls_share_a_connection(side: Side, remote: RemoteServer) -> Non
     assert len(remote.connections) == sockets
     assert len(remote.asked("initialize")) + len(remote.asked("server/discover")) == 1
     assert len(remote.asked("tools/call")) == 11
+
+
+async def test_a_connection_that_nobody_uses_is_closed(sided: Sided, remote: RemoteServer) -> None:
+    remote.answer = HANDSHAKE
+    async with sided(timing=replace(QUICK, idle_s=0.01)) as side:
+        tool = (await offered(side, remote.url, "add")).tools[0].tool
+        while len(remote.asked("DELETE")) < 2:  # the goodbye to a session
+            assert (await tool.ainvoke(call("add", a=1, b=1))).content == "2"
+
+
+async def test_closing_says_goodbye(sided: Sided, remote: RemoteServer) -> None:
+    remote.answer = HANDSHAKE
+    async with sided() as side:
+        await offered(side, remote.url, "add")
+        assert remote.asked("DELETE") == []
+    assert len(remote.asked("DELETE")) == 1
+
+
+async def test_a_cancelled_run_cancels_its_call(side: Side, remote: RemoteServer) -> None:
+    tool = (await offered(side, remote.url, "sleeps")).tools[0].tool
+    task = asyncio.create_task(tool.ainvoke(call("sleeps")))
+    await asyncio.to_thread(remote.sleeping.wait)
+
+    task.cancel()
+
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    await asyncio.to_thread(remote.stopped_sleeping.wait)
 
 
 async def test_servers_are_listed_at_the_same_time_and_once(side: Side, remotes: Remotes) -> None:
@@ -181,7 +217,9 @@ async def test_a_server_that_was_restarted(side: Side, remote: RemoteServer) -> 
     assert (await tool.ainvoke(call("add", a=1, b=3))).content == "4"
 
 
-async def test_a_forgotten_session_is_begun_again(side: Side, remote: RemoteServer) -> None:
+@pytest.mark.parametrize("answer", [{}, HANDSHAKE])
+async def test_a_forgotten_session_is_begun_again(side: Side, remote: RemoteServer, answer: dict[str, int]) -> None:
+    remote.answer = answer
     await side.register(remote.url)
     tool = (await offered(side, remote.url, "add")).tools[0].tool
     assert (await tool.ainvoke(call("add", a=1, b=1))).content == "2"
@@ -212,6 +250,7 @@ async def test_what_a_tool_calls_an_error(side: Side, remote: RemoteServer) -> N
 
 async def test_pictures_are_content_blocks(side: Side, remote: RemoteServer) -> None:
     message = await called(side, remote.url, "picture")
+    assert isinstance(message.content, list)
     look, picture = message.content
     assert isinstance(look, dict)
     assert isinstance(picture, dict)

@@ -210,8 +210,9 @@ class Connections:
                 async with asyncio.timeout(None if connection.users else self.timing.idle_s):
                     await connection.changed.wait()
             except TimeoutError:
-                connection.over = True  # from now on nobody begins to use it
-                return
+                if connection.users == 0:
+                    connection.over = True  # from now on nobody begins to use it
+                    return
 
     async def _close_all(self) -> None:
         for each in self._open.values():
