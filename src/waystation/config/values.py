@@ -19,6 +19,7 @@ __all__ = [
     "number",
     "postgres_uri",
     "redis_uri",
+    "secret_keys",
     "secrets",
     "switch",
     "text",
@@ -44,6 +45,18 @@ def words(value: str) -> list[str]:
 def secrets(value: str) -> tuple[str, ...]:
     """A comma-separated list of keys."""
     return tuple(words(value))
+
+
+LEAST_KEY = 32
+"""Characters of a secret key. It is used as it is, so that one that can be guessed could be found by trying."""
+
+
+def secret_keys(value: str) -> tuple[str, ...]:
+    """A comma-separated list of keys that cannot be guessed."""
+    keys = secrets(value)
+    if not keys or min(map(len, keys)) < LEAST_KEY:
+        raise ValueError(f"must hold random keys of at least {LEAST_KEY} characters each, with commas between them")
+    return keys
 
 
 BASE64 = "base64:"
@@ -176,5 +189,5 @@ def _uri(value: str, *schemes: str) -> str:
     return value
 
 
-NOT_SHOWN = frozenset({aes_key, aes_keys, json_object, model_configurations, postgres_uri, redis_uri, secrets})
+NOT_SHOWN = frozenset({aes_key, aes_keys, json_object, model_configurations, postgres_uri, redis_uri, secret_keys, secrets})
 """Parsers of what may be long or hold a password: errors about it do not repeat it."""

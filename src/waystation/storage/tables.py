@@ -70,6 +70,8 @@ __all__ = [
     "deep_agents",
     "events",
     "last_words",
+    "mcp_servers",
+    "mcp_tool_lists",
     "metadata",
     "runs",
     "store_indexes",
@@ -365,6 +367,38 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
 )
 """Of a key only what it begins with (`key_id`) and a digest are stored. One without a user is a service's."""
+
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    Column("server_id", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("url_key", Text, nullable=False),
+    Column("headers", LargeBinary),
+    Column("auth_type", Text, nullable=False),
+    Column("oauth_mode", Text, nullable=False),
+    Column("oauth_provider_id", Text),
+    Column("vendor_id", Text),
+    Column("external_system_id", Text),
+    Column("version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("uq_mcp_servers_workspace_url_key", "workspace", "url_key", unique=True),
+)
+"""`headers` are credentials: JSON that a `waystation.secrets.SecretBox` has encrypted; NULL for none. `url_key` is what URLs are
+compared by. `version` grows with every change of what a connection depends on."""
+
+mcp_tool_lists = Table(
+    "mcp_tool_lists",
+    metadata,
+    Column("server_id", Text, ForeignKey("mcp_servers.server_id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("tools", LargeBinary, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+)
+"""What a server said it offers, as JSON. Good for the server's `version` of then only."""
 
 checkpoint_threads = Table(
     "checkpoint_threads",
