@@ -189,5 +189,7 @@ def _uri(value: str, *schemes: str) -> str:
     return value
 
 
-NOT_SHOWN = frozenset({aes_key, aes_keys, json_object, model_configurations, postgres_uri, redis_uri, secret_keys, secrets})
+NOT_SHOWN = frozenset(
+    {aes_key, aes_keys, json_object, model_configurations, postgres_uri, redis_uri, secret_keys, secrets}
+)
 """Parsers of what may be long or hold a password: errors about it do not repeat it."""
