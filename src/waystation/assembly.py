@@ -9,6 +9,7 @@ from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
 from waystation.databases import encrypted, open_database
+from waystation.deepagents.mcp_servers import McpServers
 from waystation.encryption import encryption_of
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
@@ -113,6 +114,7 @@ def build_server(
         ),
         webhooks=webhooks,
         deliverer=deliverer,
+        mcp_servers=McpServers(db, config),
         metrics=metrics,
         tracing=tracing,
         lock=lock,

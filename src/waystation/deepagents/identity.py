@@ -12,7 +12,7 @@ from waystation.auth.members import named_uuid, user_uuid
 from waystation.deepagents.errors import AccessDenied
 from waystation.http.authorization import caller_of
 
-__all__ = ["LOCAL_USER", "Principal", "principal_of"]
+__all__ = ["LOCAL_USER", "Principal", "principal_of", "require_for", "tenant_uuid"]
 
 TENANT = "x-tenant-id"
 
@@ -37,12 +37,25 @@ def principal_of(request: Request) -> Principal:
     """Who sent the request. Raises AccessDenied for an ``X-Tenant-Id`` that is not the caller's workspace."""
     caller = caller_of(request)
     workspace = caller.access.home
-    tenant_id = named_uuid(_WORKSPACES, workspace)
+    tenant_id = tenant_uuid(workspace)
     asked = request.headers.get(TENANT, "").strip()
     if asked and asked.lower() != tenant_id and asked != workspace:
         raise AccessDenied
     identity = None if caller.described is None else caller.described.identity
     return Principal(workspace, tenant_id, _user_id(caller.access, identity))
+
+
+def require_for(request: Request, user: str | None) -> None:
+    """Raises AccessDenied if the request is for the `user` and its caller is another one. A service speaks for anybody, and where
+    there is no authentication everybody is the same."""
+    named = caller_of(request).access.user_id
+    if user and named is not None and user_uuid(user) != user_uuid(named):
+        raise AccessDenied
+
+
+def tenant_uuid(workspace: str) -> str:
+    """The id of a workspace, which may have one for a name."""
+    return named_uuid(_WORKSPACES, workspace)
 
 
 def _user_id(access: Access, identity: str | None) -> str:
