@@ -9,6 +9,9 @@ from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
 from waystation.databases import encrypted, open_database
+from waystation.deepagents.managed import MANAGED_GRAPH
+from waystation.deepagents.models import Models
+from waystation.deepagents.runs import ManagedGraph
 from waystation.encryption import encryption_of
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
@@ -73,6 +76,9 @@ def build_server(
         index = open_index(db, config.store.index, embedder)
     store = custom_store or Store(db, config.store.ttl, index=index)
     graphs.attach(store, saver)
+    # Agents keep their memory in the database whatever the project's store is, where no route of the store finds it.
+    memory = Store(db, area="agents")
+    graphs.adopt(MANAGED_GRAPH, ManagedGraph(db, Models(config.default_model, config.models), memory))
     metrics = Metrics()
     capacity = Capacity(db, config.max_pending_runs)
     worker = None

@@ -11,7 +11,7 @@ from waystation.auth.access import Access
 from waystation.deepagents.errors import AccessDenied
 from waystation.http.authorization import caller_of
 
-__all__ = ["LOCAL_USER", "Principal", "principal_of", "user_uuid"]
+__all__ = ["LOCAL_USER", "Principal", "principal_of", "principal_with", "user_uuid"]
 
 TENANT = "x-tenant-id"
 
@@ -43,7 +43,12 @@ def principal_of(request: Request) -> Principal:
     if asked and asked.lower() != tenant_id and asked != workspace:
         raise AccessDenied
     identity = None if caller.described is None else caller.described.identity
-    return Principal(workspace, tenant_id, _user_id(caller.access, identity))
+    return principal_with(caller.access, identity)
+
+
+def principal_with(access: Access, identity: str | None) -> Principal:
+    """Who has this `access`; `identity` is what authentication has called the caller, None without authentication."""
+    return Principal(access.home, _uuid(_WORKSPACES, access.home), _user_id(access, identity))
 
 
 def user_uuid(name: str) -> str:
@@ -54,7 +59,7 @@ def user_uuid(name: str) -> str:
 def _user_id(access: Access, identity: str | None) -> str:
     if access.user_id is not None:
         return user_uuid(access.user_id)
-    if access.workspace is not None:
+    if access.workspace is not None and identity is not None:
         return str(uuid5(_SERVICES, access.workspace))
     return user_uuid(LOCAL_USER if identity is None else identity)
 
