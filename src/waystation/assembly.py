@@ -9,7 +9,6 @@ from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
 from waystation.databases import encrypted, open_database
-from waystation.deepagents.managed import MANAGED_GRAPH
 from waystation.deepagents.models import Models
 from waystation.deepagents.runs import ManagedGraph
 from waystation.encryption import encryption_of
@@ -18,6 +17,7 @@ from waystation.graphs import Graphs
 from waystation.loopback import Loopback
 from waystation.observability.metrics import Metrics
 from waystation.observability.tracing import tracing_of
+from waystation.reserved import MANAGED_GRAPH
 from waystation.roles import Role, require_shared
 from waystation.runs.capacity import Capacity
 from waystation.runs.engine import Engine

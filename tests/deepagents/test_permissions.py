@@ -13,7 +13,7 @@ from tests.auth.given import by_header, configured
 from tests.auth.owners import owners
 from tests.conftest import connected, served
 from tests.deepagents.conftest import BASE, Keyed
-from waystation.deepagents.identity import user_uuid
+from waystation.auth.members import user_uuid
 
 Need = Literal["read", "run", "write", "owner"]
 

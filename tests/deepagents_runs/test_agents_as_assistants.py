@@ -9,7 +9,7 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 from managed_deepagents import AsyncClient
 
-from waystation.deepagents.managed import MANAGED_GRAPH
+from waystation.reserved import MANAGED_GRAPH
 
 SKILL = {"name": "report", "description": "How to write a report", "instructions": "A report has three lines."}
 
@@ -31,8 +31,12 @@ async def test_an_agent_runs_as_an_assistant(managed: AsyncClient, sdk: LangGrap
 
 async def test_it_is_listed_and_described(managed: AsyncClient, sdk: LangGraphClient) -> None:
     agent = await managed.agents.create(
-        name="clerk", description="writes", runtime={"model": {"model_id": "openai:gpt-5.5"}}, skills=[SKILL],
-        configurable={"tone": "dry"}, backend={"type": "sandbox"},
+        name="clerk",
+        description="writes",
+        runtime={"model": {"model_id": "openai:gpt-5.5"}},
+        skills=[SKILL],
+        configurable={"tone": "dry"},
+        backend={"type": "sandbox"},
     )
     found = await sdk.assistants.get(agent["id"])
     assert (found["graph_id"], found["name"], found["description"]) == (MANAGED_GRAPH, "clerk", "writes")

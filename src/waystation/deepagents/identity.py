@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from starlette.requests import Request
 
 from waystation.auth.access import Access
+from waystation.auth.members import named_uuid, user_uuid
 from waystation.deepagents.errors import AccessDenied
 from waystation.http.authorization import caller_of
 
-__all__ = ["LOCAL_USER", "Principal", "principal_of", "principal_with", "user_uuid"]
+__all__ = ["LOCAL_USER", "Principal", "principal_of", "principal_with"]
 
 TENANT = "x-tenant-id"
 
@@ -19,8 +20,6 @@ LOCAL_USER = "local"
 """Everybody, on a server without authentication."""
 
 _WORKSPACES = UUID("5f6c1b0e-3f7e-4a0e-9d52-6f0f3c0f8f11")
-_USERS = UUID("6f1e1a5c-0d55-5b0e-9c5f-0b8f4c1c7a02")
-_SERVICES = UUID("6f1e1a5c-0d55-5b0e-9c5f-0b8f4c1c7a03")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,34 +37,22 @@ def principal_of(request: Request) -> Principal:
     """Who sent the request. Raises AccessDenied for an ``X-Tenant-Id`` that is not the caller's workspace."""
     caller = caller_of(request)
     workspace = caller.access.home
-    tenant_id = _uuid(_WORKSPACES, workspace)
-    asked = request.headers.get(TENANT, "").strip()
-    if asked and asked.lower() != tenant_id and asked != workspace:
-        raise AccessDenied
     identity = None if caller.described is None else caller.described.identity
-    return principal_with(caller.access, identity)
+    found = principal_with(caller.access, identity)
+    asked = request.headers.get(TENANT, "").strip()
+    if asked and asked.lower() != found.tenant_id and asked != workspace:
+        raise AccessDenied
+    return found
 
 
 def principal_with(access: Access, identity: str | None) -> Principal:
     """Who has this `access`; `identity` is what authentication has called the caller, None without authentication."""
-    return Principal(access.home, _uuid(_WORKSPACES, access.home), _user_id(access, identity))
-
-
-def user_uuid(name: str) -> str:
-    """The id of the user `name`, which may be that id already."""
-    return _uuid(_USERS, name)
+    return Principal(access.home, named_uuid(_WORKSPACES, access.home), _user_id(access, identity))
 
 
 def _user_id(access: Access, identity: str | None) -> str:
+    if access.member is not None:
+        return access.member
     if access.user_id is not None:
         return user_uuid(access.user_id)
-    if access.workspace is not None and identity is not None:
-        return str(uuid5(_SERVICES, access.workspace))
     return user_uuid(LOCAL_USER if identity is None else identity)
-
-
-def _uuid(kind: UUID, name: str) -> str:
-    try:
-        return str(UUID(name))
-    except ValueError:
-        return str(uuid5(kind, name))

@@ -18,7 +18,20 @@ from sqlalchemy import Connection
 from waystation.auth.access import Access
 from waystation.graphs.access import AccessContext, AnyGraph
 
-__all__ = ["Admission", "Arrival", "OwnGraph"]
+__all__ = ["Admission", "Arrival", "OwnGraph", "ThreadRow"]
+
+
+class ThreadRow(Protocol):
+    """What a thread's row says of it."""
+
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+    @property
+    def owner_id(self) -> str | None: ...
+
+    @property
+    def agent_id(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +44,7 @@ class Arrival:
     """The name of that user, if a project's ``authenticate`` handler has recognised one."""
     assistant_id: str
     thread_id: str
-    thread_metadata: Mapping[str, Any] | None
+    thread: ThreadRow | None
     """None for a thread that comes with the run."""
     interrupts: Sequence[Mapping[str, Any]]
     """What the thread waits for, as the last run has left it: ``{"id", "value", "response_schema"}``."""

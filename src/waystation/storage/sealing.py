@@ -42,6 +42,7 @@ __all__ = [
     "THREAD_ERROR",
     "THREAD_INTERRUPTS",
     "THREAD_METADATA",
+    "THREAD_TITLE",
     "THREAD_VALUES",
     "WEBHOOK_BODY",
     "Context",
@@ -108,6 +109,7 @@ THREAD_CONFIG = Field("thread", "config")
 THREAD_ERROR = Field("thread", "error")
 THREAD_INTERRUPTS = Field("thread", "interrupts")
 THREAD_METADATA = Field("thread", "metadata", searched=True)
+THREAD_TITLE = Field("thread", "title")
 THREAD_VALUES = Field("thread", "values")
 WEBHOOK_BODY = Field("webhook", "body")
 

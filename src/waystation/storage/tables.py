@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TextClause,
     event,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -49,6 +50,7 @@ from waystation.storage.sealing import (
     THREAD_ERROR,
     THREAD_INTERRUPTS,
     THREAD_METADATA,
+    THREAD_TITLE,
     THREAD_VALUES,
     WEBHOOK_BODY,
 )
@@ -128,6 +130,17 @@ assistant_versions = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+OWNED = text("owner_id IS NOT NULL")
+"""Of threads: of a Managed Deep Agent, and private."""
+
+PINNED = text("is_pinned")
+
+ATTENTION = text("NOT is_test_run AND (status = 'interrupted' OR status = 'error' OR (status = 'idle' AND unread))")
+"""Of owned threads: somebody should look at them (MDA 9.4)."""
+
+_OF_OWNER = ("workspace", "owner_id", "agent_id")
+_BY_ACTIVITY = ("state_updated_at", "thread_id")
+
 threads = Table(
     "threads",
     metadata,
@@ -146,10 +159,24 @@ threads = Table(
     Column("ttl_minutes", Float),
     Column("expires_at", BigInteger),
     Column("workspace", Text, nullable=False, server_default="default"),
+    Column("owner_id", Text),
+    Column("agent_id", Text),
+    Column("title", SealedBlob(THREAD_TITLE, deferred=True)),
+    Column("is_pinned", Boolean, nullable=False, server_default=false()),
+    Column("is_test_run", Boolean, nullable=False, server_default=false()),
+    Column("unread", Boolean, nullable=False, server_default=false()),
     Index("ix_threads_status_created_at", "status", "created_at"),
-    Index("ix_threads_workspace_created_at", "workspace", "created_at"),
+    Index("ix_threads_workspace_created_at", "workspace", "created_at", "owner_id"),
     _partial_index("ix_threads_expires_at", "expires_at", where=text("expires_at IS NOT NULL")),
+    _partial_index("ix_threads_owner", *_OF_OWNER, "is_test_run", *_BY_ACTIVITY, where=OWNED),
+    _partial_index("ix_threads_owner_status", *_OF_OWNER, "is_test_run", "status", *_BY_ACTIVITY, where=OWNED),
+    _partial_index(
+        "ix_threads_owner_pinned", *_OF_OWNER, "is_test_run", *_BY_ACTIVITY, where=text(f"{OWNED} AND {PINNED}")
+    ),
+    _partial_index("ix_threads_owner_attention", *_OF_OWNER, *_BY_ACTIVITY, where=text(f"{OWNED} AND {ATTENTION}")),
 )
+"""From `owner_id` on: of threads of Managed Deep Agents only (`waystation.threads.owned`). The owner is the one user who sees such a
+thread. `title` is text as UTF-8."""
 
 for _when, _dialect, _statement in (
     *(("after_create", "sqlite", statement) for statement in CREATE_LABELS),

@@ -17,7 +17,7 @@ from waystation.streams import queries as event_queries
 from waystation.threads.ttl import Ttl, ttl_columns
 from waystation.threads.wire import COLUMNS, TTL_COLUMNS
 
-__all__ = ["copy", "create", "existing", "get", "new_row", "patch", "require", "source_of_copy", "visible"]
+__all__ = ["copy", "create", "existing", "get", "new_row", "owned", "patch", "require", "source_of_copy", "visible"]
 
 _COLUMNS = (
     "thread_id",
@@ -36,11 +36,17 @@ _COLUMNS = (
     "expires_at",
     "workspace",
 )
-_INSERT = Prepared(postgresql.insert(threads).on_conflict_do_nothing(index_elements=["thread_id"]), _COLUMNS)
+_OWNED_COLUMNS = (*_COLUMNS, "owner_id", "agent_id", "title", "is_pinned", "is_test_run", "unread")
+_INSERT_NEW = postgresql.insert(threads).on_conflict_do_nothing(index_elements=["thread_id"])
+_INSERT = Prepared(_INSERT_NEW, _COLUMNS)
+_INSERT_OWNED = Prepared(_INSERT_NEW, _OWNED_COLUMNS)
 _GET = Prepared(select(*COLUMNS, *TTL_COLUMNS).where(threads.c.thread_id == bindparam("thread_id")))
 _EXISTS = select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id"))
 _METADATA = select(threads.c.metadata).where(threads.c.thread_id == bindparam("thread_id"))
-_SOURCE = select(threads.c.metadata, threads.c.workspace).where(threads.c.thread_id == bindparam("thread_id"))
+_COPIED = ("owner_id", "agent_id", "title", "is_pinned", "is_test_run")
+_SOURCE = select(threads.c.workspace, *(threads.c[name] for name in _COPIED)).where(
+    threads.c.thread_id == bindparam("thread_id")
+)
 _LOCKED_METADATA = _METADATA.with_for_update()
 _AMONG = select(threads.c.thread_id).where(threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)))
 _PATCH = update(threads).where(threads.c.thread_id == bindparam("of_thread"))
@@ -67,6 +73,16 @@ def new_row(
     }
 
 
+def owned(row: Mapping[str, Any], owner_id: str, agent_id: str, **values: Any) -> dict[str, Any]:
+    """A `new_row` as that of a thread of a Managed Deep Agent, which only its owner sees; `values` are of its other columns."""
+    defaults = {"title": None, "is_pinned": False, "is_test_run": False, "unread": False}
+    return {**row, "owner_id": owner_id, "agent_id": agent_id, **defaults, **values}
+
+
+def _insert(row: Mapping[str, Any]) -> Prepared:
+    return _INSERT_OWNED if "owner_id" in row else _INSERT
+
+
 def create(
     conn: Connection,
     row: Mapping[str, Any],
@@ -75,10 +91,10 @@ def create(
     *,
     chosen_id: bool = False,
 ) -> Row[*tuple[Any, ...]] | None:
-    """Store a `new_row`; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2).
+    """Store a `new_row`, which may be an `owned` one; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2).
 
     With a `chosen_id` there may have been a thread before that had it: what is left of that one's stream is not for this one."""
-    if _INSERT.count(conn, row):
+    if _insert(row).count(conn, row):
         if chosen_id:
             event_queries.delete_of_thread(conn, row["thread_id"])
         return None
@@ -143,7 +159,9 @@ def copy(
     if source is None:
         raise Conflict
     row = new_row(new_id, metadata, ttl, now, source.workspace)
-    _INSERT.run(conn, row)
+    if source.owner_id is not None:
+        row = owned(row, **{name: source._mapping[name] for name in _COPIED})
+    _insert(row).run(conn, row)
     checkpoints.copy_thread(conn, thread_id, new_id)
     return row
 

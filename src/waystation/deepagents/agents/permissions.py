@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
+from waystation.auth.members import user_uuid
 from waystation.deepagents.agents.models import Permissions
 from waystation.deepagents.errors import AccessDenied, AgentNotFound, InvalidAgent
-from waystation.deepagents.identity import Principal, user_uuid
+from waystation.deepagents.identity import Principal
 
 __all__ = ["Level", "level_of", "new_permissions", "replaced_permissions", "require", "require_owner", "shared_with"]
 

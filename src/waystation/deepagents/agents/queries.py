@@ -17,7 +17,7 @@ from waystation.auth.access import Access
 from waystation.deepagents.agents.permissions import Level, level_of, require, require_owner, shared_with
 from waystation.deepagents.files.tree import Files, Manifest, digest_of, manifest_of, revision_of
 from waystation.deepagents.identity import Principal
-from waystation.deepagents.managed import MANAGED_GRAPH
+from waystation.reserved import MANAGED_GRAPH
 from waystation.storage.tables import deep_agent_files, deep_agent_revisions, deep_agent_shares, deep_agents
 
 __all__ = [

@@ -34,13 +34,28 @@ def admit(conn: Connection, arrival: Arrival) -> Admission:
     Conflict when nothing waits for them, and UnprocessableInput that says what is wrong with them."""
     principal = principal_with(arrival.access, arrival.identity)
     agent = agents.find(conn, arrival.assistant_id, principal, arrival.access, Level.RUN)
+    _require_own_thread(arrival, principal)
     command, pin = arrival.command, None
     if command is not None and command.get("resume") is not None:
         command = {**command, "resume": _checked(arrival, command["resume"])}
         pin = _pin_of_pause(conn, arrival, principal)
     pin = pin or _new_pin(arrival, agent, principal)
     timezone = arrival.configurable.get(TIMEZONE) or agent["settings"].get(TIMEZONE, UTC)
-    return Admission(command, {**pin.as_configurable(), TIMEZONE: timezone})
+    owned = arrival.thread is not None and arrival.thread.owner_id is not None
+    columns = {} if owned else {"owner_id": principal.user_id, "agent_id": agent["agent_id"]}
+    return Admission(command, {**pin.as_configurable(), TIMEZONE: timezone}, columns)
+
+
+def _require_own_thread(arrival: Arrival, principal: Principal) -> None:
+    """A thread on which an agent has run is of this agent and of the user whom it ran for: raises Conflict for another agent's, and
+    AccessDenied for another user's."""
+    thread = arrival.thread
+    if thread is None or thread.owner_id is None:
+        return
+    if thread.owner_id != principal.user_id:
+        raise AccessDenied
+    if thread.agent_id != arrival.assistant_id:
+        raise Conflict(f"The thread is one of the agent {thread.agent_id}; make another thread for this agent.")
 
 
 def _checked(arrival: Arrival, resume: Any) -> dict[str, Any]:
@@ -53,20 +68,15 @@ def _checked(arrival: Arrival, resume: Any) -> dict[str, Any]:
 
 
 def _pin_of_pause(conn: Connection, arrival: Arrival, principal: Principal) -> Pin | None:
-    """That of the run that has paused, if it is still there. Raises AccessDenied for a pause of somebody else's, and Conflict for
-    one of another agent."""
+    """That of the run that has paused, if it is still there."""
     pin = pin_of_state(conn, arrival.thread_id)
     if pin is None:
         return None
-    if pin.agent_id != arrival.assistant_id:
-        raise Conflict(f"command.resume: the run that waits is one of the agent {pin.agent_id}.")
-    if pin.user_id != principal.user_id:
-        raise AccessDenied
-    return pin
+    return pin if pin.agent_id == arrival.assistant_id and pin.user_id == principal.user_id else None
 
 
 def _new_pin(arrival: Arrival, agent: Mapping[str, Any], principal: Principal) -> Pin:
-    skips = (arrival.thread_metadata or {}).get(SKIP_PROTECTION) is True
+    skips = arrival.thread is not None and arrival.thread.metadata.get(SKIP_PROTECTION) is True
     return Pin(
         agent_id=agent["agent_id"],
         revision=agent["revision_number"],

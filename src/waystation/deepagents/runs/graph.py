@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from waystation.deepagents.agents import queries as agents
 from waystation.deepagents.compile import AgentDefinition, Compiler, CompileRequest, Skill, Toolbox, parse_tree
-from waystation.deepagents.managed import MANAGED_GRAPH
 from waystation.deepagents.models import Models, StandIns
 from waystation.deepagents.runs.admission import admit
 from waystation.deepagents.runs.errors import AgentDeleted
@@ -22,6 +21,7 @@ from waystation.deepagents.runs.queries import pin_of_state
 from waystation.errors import BadInput, NotFound
 from waystation.graphs.access import AccessContext, AnyGraph, adopted
 from waystation.graphs.own import Admission, Arrival
+from waystation.reserved import MANAGED_GRAPH
 from waystation.storage.database import Database
 from waystation.store import Store
 

@@ -101,7 +101,7 @@ def _admission(
         identity=order.server_configurable.get(AUTH_USER_ID),
         assistant_id=assistant.assistant_id,
         thread_id=order.thread_id,
-        thread_metadata=None if thread is None else thread.metadata,
+        thread=thread,
         interrupts=[each for of_task in interrupts.values() for each in of_task],
         busy=busy,
         command=order.kwargs["command"],
