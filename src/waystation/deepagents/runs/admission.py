@@ -20,6 +20,7 @@ from waystation.deepagents.runs.pin import Pin
 from waystation.deepagents.runs.queries import pin_of_state
 from waystation.errors import Conflict, UnprocessableInput
 from waystation.graphs.own import Admission, Arrival
+from waystation.reserved import MANAGED_GRAPH
 
 __all__ = ["SKIP_PROTECTION", "admit"]
 
@@ -47,10 +48,15 @@ def admit(conn: Connection, arrival: Arrival) -> Admission:
 
 
 def _require_own_thread(arrival: Arrival, principal: Principal) -> None:
-    """A thread on which an agent has run is of this agent and of the user whom it ran for: raises Conflict for another agent's, and
-    AccessDenied for another user's."""
+    """A thread on which an agent has run is of this agent and of the user whom it ran for: raises Conflict for another agent's, or
+    another graph's, and AccessDenied for another user's."""
     thread = arrival.thread
-    if thread is None or thread.owner_id is None:
+    if thread is None:
+        return
+    if thread.owner_id is None:
+        # It becomes this user's alone, which what others may have done on it must not.
+        if thread.metadata.get("graph_id") not in (None, MANAGED_GRAPH):
+            raise Conflict("The thread is one of another graph; make another thread for this agent.")
         return
     if thread.owner_id != principal.user_id:
         raise AccessDenied
@@ -70,9 +76,8 @@ def _checked(arrival: Arrival, resume: Any) -> dict[str, Any]:
 def _pin_of_pause(conn: Connection, arrival: Arrival, principal: Principal) -> Pin | None:
     """That of the run that has paused, if it is still there."""
     pin = pin_of_state(conn, arrival.thread_id)
-    if pin is None:
-        return None
-    return pin if pin.agent_id == arrival.assistant_id and pin.user_id == principal.user_id else None
+    fits = pin is not None and (pin.agent_id, pin.user_id) == (arrival.assistant_id, principal.user_id)
+    return pin if fits else None
 
 
 def _new_pin(arrival: Arrival, agent: Mapping[str, Any], principal: Principal) -> Pin:
