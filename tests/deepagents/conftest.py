@@ -16,7 +16,7 @@ from tests.auth.test_api_keys import make_key
 from tests.conftest import connected, served
 from tests.deepagents.contract import check
 
-__all__ = ["BASE", "EVERYTHING", "Connect", "Keyed"]
+__all__ = ["BASE", "EVERYTHING", "Connect", "Keyed", "contractual"]
 
 BASE = "/v1/deepagents"
 
@@ -51,7 +51,8 @@ EVERYTHING: dict[str, Any] = {
 """Every field of a new agent but its name."""
 
 
-async def _contractual(response: httpx.Response) -> None:
+async def contractual(response: httpx.Response) -> None:
+    """For a client's event hooks."""
     check(response, await response.aread())
 
 
@@ -59,7 +60,7 @@ async def _contractual(response: httpx.Response) -> None:
 async def http(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     """Raw HTTP, every answer of which is checked against the contract."""
     async with connected(app) as client:
-        client.event_hooks["response"].append(_contractual)
+        client.event_hooks["response"].append(contractual)
         yield client
 
 
@@ -86,7 +87,7 @@ def keyed(tmp_path: Path) -> Keyed:
     @asynccontextmanager
     async def open_(**changes: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Callable[..., Awaitable[str]]]]:
         async with served(tmp_path, api_keys=True, **changes) as app, connected(app) as http:
-            http.event_hooks["response"].append(_contractual)
+            http.event_hooks["response"].append(contractual)
 
             async def make(workspace: str, user: str | None) -> str:
                 return await make_key(app, workspace, user)

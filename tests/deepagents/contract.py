@@ -27,8 +27,9 @@ BEYOND = re.compile(r"/agents/[^/]+/revisions")
 EVERYWHERE = {
     "401": {"$ref": "#/components/responses/Unauthorized"},
     "403": {"$ref": "#/components/responses/Forbidden"},
+    "503": {"$ref": "#/components/responses/ServiceUnavailable"},
 }
-"""What every operation answers to callers without a valid key, although the contract does not say so of each (reference 3)."""
+"""What every operation may answer, although the contract does not say so of each (reference 3)."""
 
 formats = FormatChecker(formats=["uuid"])
 

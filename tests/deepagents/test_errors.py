@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from tests.auth.given import by_header, configured
 from tests.conftest import connected, served
 from tests.custom_app.given import configured as customized
-from tests.deepagents.conftest import BASE, EVERYTHING, Keyed
+from tests.deepagents.conftest import BASE, Keyed
 from waystation.config import HttpConfig
 from waystation.deepagents.error_bodies import TYPE
 
@@ -126,10 +126,3 @@ async def test_around_a_custom_app_that_is_asked_after_the_authentication(tmp_pa
         assert (await http.get("/threads/x")).json() == {"detail": "Who are you?"}
         known = {"X-User": "ann"}
         assert (await http.post(f"{BASE}/agents", json={}, headers=known)).json()["code"] == "missing_required_field"
-
-
-async def test_health_of_servers_that_nothing_here_can_try(tmp_path: Path) -> None:
-    async with served(tmp_path) as app, connected(app) as http:
-        made = (await http.post(f"{BASE}/agents", json={**EVERYTHING, "name": "a"})).json()
-        response = await http.get(f"{BASE}/agents/{made['id']}/health")
-        assert (response.status_code, response.json()["code"]) == (503, "service_unavailable")

@@ -1,4 +1,4 @@
-"""MCP servers on real sockets, and the routes of the registry over a database."""
+"""MCP servers on real sockets, and a server that has them in its registry."""
 
 from __future__ import annotations
 
@@ -6,25 +6,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from managed_deepagents import AsyncClient
 
+from tests.auth.test_api_keys import by, make_key
 from tests.conftest import connected, project_config
+from tests.deepagents.conftest import contractual
 from tests.deepagents_mcp.remote import RemoteServer
-from waystation.auth import key_queries
-from waystation.auth.api_keys import ApiKeys
-from waystation.auth.keys import KeyOwner, new_key
-from waystation.databases import open_database
+from waystation.app import create_app
 from waystation.deepagents.mcp_servers import McpServers
 from waystation.deepagents.mcp_servers.connections import Timing
-from waystation.deepagents.mcp_servers.routes import router
-from waystation.http.application import application
-from waystation.http.unknown_fields import UnknownFields
-from waystation.storage.database import Database
-from waystation.timestamps import now_us
+from waystation.server import Server
 
 KEY = "k" * 32
 
@@ -34,22 +29,32 @@ QUICK = Timing(connect_s=2, list_s=4, call_s=1, idle_s=30)
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A part of a server: the registry and its routes."""
+    """A server, as users and runs have it."""
 
     http: httpx.AsyncClient
-    servers: McpServers
-    db: Database
+    """Raw HTTP, below the base path of the API; every answer is checked against the contract."""
+    app: Any
+
+    @property
+    def server(self) -> Server:
+        server: Server = self.app.state.server
+        return server
+
+    @property
+    def servers(self) -> McpServers:
+        return self.server.mcp_servers
+
+    @property
+    def client(self) -> AsyncClient:
+        """The vendor's."""
+        return AsyncClient(api_url="http://waystation", http_client=self.http)
 
     async def key_of(self, workspace: str, user: str | None) -> dict[str, str]:
         """Headers of a caller."""
-        key = new_key()
-        await self.db.write(key_queries.create, key, KeyOwner.of(workspace, user), now_us())
-        return {"X-Api-Key": key.text}
+        return by(await make_key(self.app, workspace, user))
 
     async def register(self, url: str, **fields: Any) -> dict[str, Any]:
-        answer = await self.http.post("/mcp-servers", json={"name": "remote", "url": url, **fields})
-        assert answer.status_code == 201, answer.text
-        created: dict[str, Any] = answer.json()
+        created: dict[str, Any] = await self.client.mcp_servers.create({"name": "remote", "url": url, **fields})
         return created
 
     async def tools(self, url: str, **query: Any) -> httpx.Response:
@@ -61,31 +66,21 @@ Sided = Callable[..., AbstractAsyncContextManager[Side]]
 
 @pytest.fixture
 def sided(tmp_path: Path) -> Sided:
-    """Opens the registry on the test's database; again, to stop and start it."""
+    """Starts a server on the test's database; again, to stop and start it."""
 
     @asynccontextmanager
     async def open_(
         *, timing: Timing = QUICK, verify: Any = True, resolve: Any = None, **changes: Any
     ) -> AsyncIterator[Side]:
         settings: dict[str, Any] = {"secret_keys": (KEY,), "allow_private_urls": True, **changes}
-        config = project_config(tmp_path / "data", **settings)
-        db, lock = open_database(config)
+        app = create_app(project_config(tmp_path / "data", **settings))
+        server: Server = app.state.server
         options = {} if resolve is None else {"resolve": resolve}
-        servers = McpServers(db, config, timing=timing, verify=verify, **options)
-        authentication = ApiKeys(db) if config.api_keys else None
-        parts = SimpleNamespace(
-            config=config, mcp_servers=servers, unknown_fields=UnknownFields(), authentication=authentication
-        )
-        app = application([router], parts, authentication=authentication)
-        try:
-            await servers.start()
-            async with connected(app) as http:
-                yield Side(http, servers, db)
-        finally:
-            await servers.close()
-            await db.close()
-            if lock is not None:
-                lock.close()
+        server.mcp_servers = McpServers(server.db, server.config, timing=timing, verify=verify, **options)
+        async with app.router.lifespan_context(app), connected(app) as http:
+            http.base_url = httpx.URL("http://waystation/v1/deepagents")
+            http.event_hooks["response"].append(contractual)
+            yield Side(http, app)
 
     return open_
 

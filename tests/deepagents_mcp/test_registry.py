@@ -8,7 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from langgraph_sdk import Auth
 
+from tests.auth.given import by_header, configured
 from tests.deepagents_mcp.conftest import Side, Sided
 
 URL = "https://tools.example.com/mcp"
@@ -84,7 +86,7 @@ async def test_a_server_is_registered_read_listed_changed_and_deleted(side: Side
         ([], 400, "invalid_request_body", "object"),
         ({"name": 5, "url": URL}, 400, "invalid_request_body", "name"),
         ({"name": "n", "url": URL, "headers": {"a": "b"}}, 400, "invalid_request_body", "headers"),
-        ({"name": "n", "url": URL, "headers": [{"key": "A"}]}, 400, "missing_required_field", "headers.0.value"),
+        ({"name": "n", "url": URL, "headers": [{"key": "A"}]}, 400, "missing_required_field", "headers[0].value"),
         ({"name": "n" * 256, "url": URL}, 422, "validation_error", "'name'"),
         ({"name": "a\u0000b", "url": URL}, 422, "validation_error", "'name'"),
         ({"name": "n", "url": "file:///etc/passwd"}, 422, "validation_error", "https://"),
@@ -184,6 +186,23 @@ async def test_only_a_service_speaks_for_a_user(sided: Sided) -> None:
             assert answer.status_code == status
         for path in (f"/mcp/tools?url={URL}&ls_user_id=bob",):
             assert (await side.http.get(path, headers=ann)).json() == {"error": "Forbidden"}
+
+
+async def test_handlers_of_the_project_may_refuse(sided: Sided) -> None:
+    auth = by_header()
+
+    @auth.on.assistants
+    async def only_reading(ctx: Auth.types.AuthContext, value: Any) -> bool:
+        return ctx.action in ("read", "search")
+
+    async with sided(auth=configured(auth)) as side:
+        ann = {"X-User": "ann"}
+        refused = await side.http.post("/mcp-servers", json={"name": "n", "url": URL}, headers=ann)
+        assert (refused.status_code, refused.json()) == (403, {"error": "Forbidden"})
+        assert (await side.http.get("/mcp-servers", headers=ann)).json() == []
+        assert (await side.http.get("/mcp-servers")).status_code == 401
+        theirs = await side.http.get("/mcp-servers", headers={**ann, "X-Ls-User-Id": "bob"})
+        assert theirs.status_code == 403
 
 
 @pytest.mark.parametrize(

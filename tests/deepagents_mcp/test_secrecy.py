@@ -49,7 +49,7 @@ async def test_a_secret_is_not_in_the_database(
     async with sided() as side:
         await side.register(remote.url, headers=TOKEN)
         await side.tools(remote.url)
-        stored = await side.db.read(everything)
+        stored = await side.server.db.read(everything)
 
     assert remote.url.encode() in stored
     assert b"whoami" in stored, "the list of tools"
@@ -90,10 +90,10 @@ async def test_keys_are_replaced(sided: Sided) -> None:
     """Old and new side by side for a while; then the old one can go."""
     async with sided(secret_keys=(KEY,)) as side:
         created = await side.register(URL, headers=TOKEN)
-        old = await side.db.read(lambda conn: bytes(conn.execute(select(mcp_servers.c.headers)).scalar_one()))
+        old = await side.server.db.read(lambda conn: bytes(conn.execute(select(mcp_servers.c.headers)).scalar_one()))
     async with sided(secret_keys=(OTHER, KEY)) as side:
         assert await servers_of(side) == [created]
-        new = await side.db.read(lambda conn: bytes(conn.execute(select(mcp_servers.c.headers)).scalar_one()))
+        new = await side.server.db.read(lambda conn: bytes(conn.execute(select(mcp_servers.c.headers)).scalar_one()))
     assert new[:4] != old[:4]
     async with sided(secret_keys=(OTHER,)) as side:
         assert await servers_of(side) == [created]
@@ -127,7 +127,7 @@ async def test_credentials_belong_to_their_server(sided: Sided) -> None:
             stolen = conn.execute(select(mcp_servers.c.headers).where(mcp_servers.c.url == URL)).scalar_one()
             conn.execute(mcp_servers.update().where(mcp_servers.c.url != URL).values(headers=stolen))
 
-        await side.db.write(swap)
+        await side.server.db.write(swap)
         assert [each.get("can_invoke") for each in await servers_of(side)] == [None, False]
 
 

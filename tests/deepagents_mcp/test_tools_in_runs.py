@@ -270,22 +270,34 @@ async def test_an_oauth_server_costs_its_tools(side: Side, remote: RemoteServer)
     assert remote.seen == []
 
 
-async def test_health(side: Side, remotes: Remotes, sided: Sided) -> None:
+def of(*urls: str) -> dict[str, Any]:
+    """The field ``tools`` of an agent."""
+    return {"tools": [{"name": "add", "mcp_server_url": url} for url in urls]}
+
+
+async def test_health(side: Side, remotes: Remotes) -> None:
+    """That of an agent and its subagents, each server once."""
     good, locked, dead, odd = remotes(), remotes("secret"), remotes(), remotes()
     for remote, name in ((good, "good"), (locked, "locked"), (dead, "dead"), (odd, "odd")):
         await side.register(remote.url, name=name)
     dead.stop()
     odd.answer = {"server/discover": 404, "initialize": 404}
+    agent = await side.client.agents.create(
+        name="a",
+        tools=of(good.url, locked.url, dead.url),
+        subagents=[{"name": "s", "tools": of(odd.url, good.url + "/")}],
+    )
 
-    urls = [good.url, locked.url, dead.url, odd.url, good.url + "/"]
-    found = await side.servers.tools.health("default", urls)
+    check = (await side.client.agents.health(agent["id"]))["mcp_check"]
 
-    told = [(each["name"], each["ok"], each.get("error_code")) for each in found]
+    assert check["ok"] is False
+    told = [(each["name"], each["url"], each["ok"], each.get("error_code")) for each in check["servers"]]
     assert told == [
-        ("good", True, None),
-        ("locked", False, "auth_failed"),
-        ("dead", False, "unreachable"),
-        ("odd", False, "invalid_response"),
+        ("good", good.url, True, None),
+        ("locked", locked.url, False, "auth_failed"),
+        ("dead", dead.url, False, "unreachable"),
+        ("odd", odd.url, False, "invalid_response"),
     ]
-    assert [each["url"] for each in found] == urls[:4]
-    assert all(each["is_default"] is False for each in found)
+    assert all(each["is_default"] is False for each in check["servers"])
+    healthy = await side.client.agents.update(agent["id"], tools=of(good.url), subagents=[])
+    assert (await side.client.agents.health(healthy["id"]))["mcp_check"]["ok"] is True

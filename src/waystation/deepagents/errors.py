@@ -9,7 +9,9 @@ __all__ = [
     "AgentNotFound",
     "InvalidAgent",
     "InvalidBody",
+    "InvalidField",
     "InvalidQuery",
+    "McpServerFailed",
     "MissingField",
     "RevisionNotFound",
     "StaleRevision",
@@ -43,10 +45,14 @@ class InvalidQuery(errors.BadInput):
     code = "invalid_request"
 
 
-class InvalidAgent(errors.UnprocessableInput):
+class InvalidField(errors.UnprocessableInput):
     """The body has the documented form and breaks a rule."""
 
     code = "validation_error"
+
+
+class InvalidAgent(InvalidField):
+    """The agent would break a rule."""
 
 
 class RevisionNotFound(errors.NotFound):
@@ -59,6 +65,12 @@ class StaleRevision(errors.Conflict):
     """read the agent again and repeat the change: somebody else has changed it meanwhile"""
 
     code = "conflict"
+
+
+class McpServerFailed(errors.UpstreamFailed):
+    """An MCP server did not do what it was asked."""
+
+    code = "upstream_error"
 
 
 class AccessDenied(errors.Forbidden):

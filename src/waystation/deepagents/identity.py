@@ -12,7 +12,7 @@ from waystation.auth.members import named_uuid, user_uuid
 from waystation.deepagents.errors import AccessDenied
 from waystation.http.authorization import caller_of
 
-__all__ = ["LOCAL_USER", "Principal", "principal_of", "principal_with"]
+__all__ = ["LOCAL_USER", "Principal", "principal_of", "principal_with", "require_for", "tenant_uuid"]
 
 TENANT = "x-tenant-id"
 
@@ -47,7 +47,20 @@ def principal_of(request: Request) -> Principal:
 
 def principal_with(access: Access, identity: str | None) -> Principal:
     """Who has this `access`; `identity` is what authentication has called the caller, None without authentication."""
-    return Principal(access.home, named_uuid(_WORKSPACES, access.home), _user_id(access, identity))
+    return Principal(access.home, tenant_uuid(access.home), _user_id(access, identity))
+
+
+def require_for(request: Request, user: str | None) -> None:
+    """Raises AccessDenied if the request is for the `user` and its caller is another one. A service speaks for anybody, and where
+    there is no authentication everybody is the same."""
+    named = caller_of(request).access.user_id
+    if user and named is not None and user_uuid(user) != user_uuid(named):
+        raise AccessDenied
+
+
+def tenant_uuid(workspace: str) -> str:
+    """The id of a workspace, which may have one for a name."""
+    return named_uuid(_WORKSPACES, workspace)
 
 
 def _user_id(access: Access, identity: str | None) -> str:

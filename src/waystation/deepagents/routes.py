@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from waystation.deepagents.agents import health, hub, revisions, routes
+from waystation.deepagents.mcp_servers import oauth_routes
+from waystation.deepagents.mcp_servers import routes as mcp_routes
 from waystation.http.router import Router
 
 __all__ = ["BASES", "deepagent_routes"]
@@ -12,7 +14,7 @@ __all__ = ["BASES", "deepagent_routes"]
 BASES = ("/v1/deepagents", "/v1/fleet", hub.HUB)
 """Below these paths errors have the form of this API."""
 
-_FAMILIES = (routes.router, health.router, revisions.router)
+_FAMILIES = (routes.router, health.router, revisions.router, mcp_routes.router, oauth_routes.router)
 
 
 def deepagent_routes() -> Iterable[Router]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +10,6 @@ from starlette.responses import Response
 from waystation.deepagents.agents.calls import Call, agent_uuid
 from waystation.deepagents.agents.permissions import Level
 from waystation.deepagents.files.definition import Definition, definition_of
-from waystation.errors import Unavailable
 from waystation.http.openapi import operation
 from waystation.http.responses import json_response
 from waystation.http.router import Router
@@ -43,12 +41,8 @@ async def get_agent_health(request: Request, agent_id: str) -> Response:
     agent_id = agent_uuid(agent_id)
     call = await Call.of(request, "read", {"assistant_id": agent_id})
     agent, files = await call.load(agent_id, Level.READ)
-    urls = list(dict.fromkeys(_mentioned(definition_of(files))))
-    servers: list[dict[str, Any]] = []
-    if urls:
-        if call.server.mcp_health is None:
-            raise Unavailable("remove the agent's tools to see the rest: this server has no connection to MCP servers")
-        servers = await call.server.mcp_health(agent["workspace"], urls)
+    urls = list(_mentioned(definition_of(files)))
+    servers = await call.server.mcp_servers.tools.health(agent["workspace"], urls)
     check = {"ok": all(server["ok"] for server in servers), "servers": servers}
     return json_response({"agent_id": agent_id, "checked_at": iso(now_us()), "mcp_check": check})
 

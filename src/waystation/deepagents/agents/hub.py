@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from waystation.deepagents.agents.calls import Call, agent_uuid
-from waystation.deepagents.agents.models import read_agent_body
 from waystation.deepagents.agents.permissions import Level
 from waystation.deepagents.agents.wire import file_map
+from waystation.deepagents.bodies import read_agent_body
 from waystation.deepagents.errors import StaleRevision
 from waystation.deepagents.files.changes import TreeChanges
 from waystation.deepagents.files.models import FileEntry, FileMap, OptionalFileMap

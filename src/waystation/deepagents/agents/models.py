@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from starlette.requests import Request
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from waystation.deepagents.errors import InvalidBody
+from waystation.deepagents.bodies import Filled, rule
 from waystation.deepagents.files.changes import TreeChanges
-from waystation.deepagents.files.models import FileMap, Filled, Skill, Subagent, Tools, refuse, rule
-from waystation.encoding import decode
-from waystation.http.bodies import Body, read_bytes
+from waystation.deepagents.files.models import FileMap, Skill, Subagent, Tools
+from waystation.http.bodies import Body
 
 __all__ = [
     "AgentClone",
@@ -22,10 +20,7 @@ __all__ = [
     "Backend",
     "Permissions",
     "Runtime",
-    "read_agent_body",
 ]
-
-B = TypeVar("B", bound=Body)
 
 LONGEST_NAME = 256
 
@@ -187,20 +182,3 @@ class AgentClone(Body):
 
     name: Name | None = None
     permissions: Permissions | None = None
-
-
-async def read_agent_body(request: Request, model: type[B], *, required: bool = True) -> B:
-    """The JSON body as a `model`; members that are null count as absent. Raises InvalidBody, MissingField, InvalidAgent."""
-    data = await read_bytes(request)
-    try:
-        found = decode(data) if data.strip() or required else {}
-    except ValueError:
-        raise InvalidBody("send a JSON object: the body is not JSON") from None
-    if not isinstance(found, dict):
-        raise InvalidBody("send a JSON object: the body is something else")
-    try:
-        body = model.model_validate({key: value for key, value in found.items() if value is not None})
-    except ValidationError as error:
-        refuse(error)
-    request.app.state.server.unknown_fields.tell(body)
-    return body

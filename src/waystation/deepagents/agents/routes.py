@@ -13,10 +13,11 @@ from uuid_utils import uuid7
 from waystation.deepagents.agents import queries, wire
 from waystation.deepagents.agents.calls import ATTEMPTS, Call, agent_uuid, checked_commit
 from waystation.deepagents.agents.listing import agents_page, page_of
-from waystation.deepagents.agents.models import AgentClone, AgentCreate, AgentUpdate, read_agent_body
+from waystation.deepagents.agents.models import AgentClone, AgentCreate, AgentUpdate
 from waystation.deepagents.agents.permissions import Level, new_permissions, require_owner
 from waystation.deepagents.agents.schemas import AGENT, AGENT_LIST, INCLUDE_FILES, LISTING, TIMEZONE
 from waystation.deepagents.agents.settings import CLONED, UTC, given_timezone, new_settings, updated_settings
+from waystation.deepagents.bodies import read_agent_body
 from waystation.deepagents.errors import AgentNotFound, StaleRevision
 from waystation.deepagents.files.tree import Files
 from waystation.http.openapi import operation

@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_core import PydanticCustomError
 
-from waystation.deepagents.errors import InvalidAgent, InvalidBody, MissingField
+from waystation.deepagents.bodies import Filled, filled, rule
+from waystation.deepagents.errors import InvalidAgent
 from waystation.http.bodies import Body, describe
 
 __all__ = [
     "FileEntry",
     "FileMap",
-    "Filled",
     "OptionalFileMap",
     "Skill",
     "Subagent",
     "Tools",
-    "refuse",
-    "rule",
     "tools_of",
 ]
 
 _SLUG = re.compile(r"[\w-](?:[\w -]{0,98}[\w-])?")
 
-RULE = "rule"
-BLANK = "blank"
-
-
-def rule(message: str) -> PydanticCustomError:
-    """The error of a value that has the right form and breaks a rule: 422 rather than 400."""
-    return PydanticCustomError(RULE, "{message}", {"message": message})
-
-
-def _filled(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError(BLANK, "is required")
-    return text
-
 
 def _slug(text: str) -> str:
-    if not _SLUG.fullmatch(_filled(text)):
+    if not _SLUG.fullmatch(filled(text)):
         raise rule("use up to 100 letters, digits, spaces, underscores and hyphens, with no space at either end")
     return text
 
 
 def _url(text: str) -> str:
-    if not re.match(r"https?://[^\s/]", _filled(text).strip()):
+    if not re.match(r"https?://[^\s/]", filled(text).strip()):
         raise rule("give a URL that begins with https:// or http://")
     return text.strip()
 
@@ -59,9 +41,6 @@ def _flags(value: Any) -> Any:
         raise rule(f"use true or false for {wrong[0]!r}")
     return value
 
-
-Filled = Annotated[str, AfterValidator(_filled)]
-"""Not blank; a blank one counts as absent."""
 
 Slug = Annotated[str, AfterValidator(_slug)]
 
@@ -122,23 +101,6 @@ def _entry(value: Any) -> Any:
 FileMap = dict[str, Annotated[FileEntry, BeforeValidator(_entry)]]
 
 OptionalFileMap = dict[str, Annotated[FileEntry | None, BeforeValidator(_entry)]]
-
-
-def refuse(error: ValidationError) -> NoReturn:
-    """Raise what `error` means (MDA 3): MissingField, InvalidBody or, if only rules are broken, InvalidAgent."""
-    items = error.errors(include_url=False, include_input=False)
-    for item in items:
-        if item["type"] in ("missing", BLANK):
-            raise MissingField(_path(item["loc"]))
-    for item in items:
-        if item["type"] not in (RULE, "literal_error"):
-            raise InvalidBody(f"send a JSON object of the documented form: {_path(item['loc'])}: {item['msg']}")
-    first = items[0]
-    raise InvalidAgent(f"correct {_path(first['loc'])!r}: {first['msg'][:1].lower()}{first['msg'][1:]}")
-
-
-def _path(location: Sequence[int | str]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "body"
 
 
 def tools_of(text: str, path: str) -> dict[str, Any]:

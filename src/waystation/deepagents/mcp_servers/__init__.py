@@ -1,4 +1,4 @@
-"""MCP servers that a workspace has registered, and their tools in runs (Managed Deep Agents, sections 13 and 14).
+"""MCP servers that a workspace has registered, and their tools in runs (MDA 13, 14).
 
 `McpServers` is all of it that a server has; `ToolSource` is what compiling an agent needs of that. The `mcp` library is imported
 with the first connection.

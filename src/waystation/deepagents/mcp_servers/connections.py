@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from waystation.deepagents.mcp_servers.failures import ServerFailed
-from waystation.errors import NotSupported
+from waystation.errors import Unavailable
 from waystation.own_loop import OwnLoop
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ class Connections:
         self._closing = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Carry out `work` where connections may be used. Cancelling the future cancels it. Raises NotSupported without the
+        """Carry out `work` where connections may be used. Cancelling the future cancels it. Raises Unavailable without the
         library."""
         if find_spec("mcp") is None:
             work.close()
-            raise NotSupported(
-                "MCP servers need a library that is not installed: pip install 'waystation[deepagents]'."
+            raise Unavailable(
+                "install what MCP servers need where this server runs, pip install 'waystation[deepagents]': it is not there"
             )
         return self._loop.run(work)
 

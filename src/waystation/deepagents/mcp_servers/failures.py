@@ -1,4 +1,4 @@
-"""What goes wrong with MCP servers and their registry. Each error has the `code` that its answer carries (section 3)."""
+"""What goes wrong with MCP servers and their registry, beside the errors of this whole API."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from waystation import errors
 __all__ = [
     "DuplicateServer",
     "FailureKind",
-    "InvalidBody",
-    "InvalidField",
-    "MissingField",
     "NotConnected",
     "OAuthUnavailable",
     "ServerFailed",
@@ -21,38 +18,20 @@ __all__ = [
 FailureKind = Literal["auth_failed", "unreachable", "invalid_response"]
 
 
-class MissingField(errors.BadInput):
-    """A required field is missing."""
-
-    code = "missing_required_field"
-
-
-class InvalidBody(errors.BadInput):
-    """The request does not have the required form."""
-
-    code = "invalid_request_body"
-
-
-class InvalidField(errors.UnprocessableInput):
-    """A field breaks a rule."""
-
-    code = "validation_error"
-
-
 class ServerNotFound(errors.NotFound):
-    """Use the id of a registered MCP server, or the URL of one: there is no such server in this workspace."""
+    """use the id of a registered MCP server, or the URL of one: there is no such server in this workspace"""
 
     code = "mcp_server_not_found"
 
 
 class DuplicateServer(errors.Conflict):
-    """Change the registered MCP server, or use another 'url': this workspace has a server with this URL already."""
+    """change the registered MCP server, or use another 'url': this workspace has a server with this URL already"""
 
     code = "conflict"
 
 
 class OAuthUnavailable(errors.Unavailable):
-    """Use an MCP server with 'headers': this version of the server does not offer sign-in by OAuth yet."""
+    """use an MCP server with 'headers': this version of the server does not offer sign-in by OAuth yet"""
 
     code = "service_unavailable"
 
@@ -64,9 +43,7 @@ class NotConnected(errors.Unavailable):
 
 
 class ServerFailed(errors.WaystationError):
-    """An MCP server did not do what it was asked."""
-
-    code = "upstream_error"
+    """An MCP server did not do what it was asked: for runs and ``health``. Routes answer `McpServerFailed`."""
 
     def __init__(self, kind: FailureKind, message: str, *, session_over: bool = False) -> None:
         """`message` says what happened, without addresses or credentials. With `session_over` the server has forgotten the

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from waystation.deepagents.mcp_servers.failures import InvalidField
+from waystation.deepagents.errors import InvalidField
 from waystation.encoding import decode, encode
 from waystation.secrets import SecretBox
 
@@ -52,23 +52,23 @@ def checked(headers: Iterable[Header]) -> list[Header]:
         value = value.strip()
         if not _NAME.fullmatch(name):
             raise InvalidField(
-                "Use letters, digits and hyphens for 'headers[].key': it must be the name of an HTTP header."
+                "use letters, digits and hyphens for 'headers[].key': it must be the name of an HTTP header"
             )
         if name.lower() in _OF_THE_PROTOCOL:
-            raise InvalidField(f"Leave out the header {name!r} of 'headers': the protocol sets it.")
+            raise InvalidField(f"leave out the header {name!r} of 'headers': the protocol sets it")
         if not value.isascii() or not value.isprintable() or len(value) > LONGEST_VALUE:
             raise InvalidField(
-                f"Set the value of the header {name!r} to at most {LONGEST_VALUE} printable ASCII characters: others cannot be sent."
+                f"set the value of the header {name!r} to at most {LONGEST_VALUE} printable ASCII characters: others cannot be sent"
             )
         if _MASK.fullmatch(value):
             raise InvalidField(
-                f"Set the header {name!r} to its real value: what was given is the mask that stands for it on screens."
+                f"set the header {name!r} to its real value: what was given is the mask that stands for it on screens"
             )
         result.append((name, value))
     if len({name.lower() for name, _ in result}) < len(result):
-        raise InvalidField("Name each header of 'headers' once: a name comes twice.")
+        raise InvalidField("name each header of 'headers' once: a name comes twice")
     if len(result) > MOST_HEADERS:
-        raise InvalidField(f"Give at most {MOST_HEADERS} 'headers': there are {len(result)}.")
+        raise InvalidField(f"give at most {MOST_HEADERS} 'headers': there are {len(result)}")
     return result
 
 

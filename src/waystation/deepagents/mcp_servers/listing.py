@@ -1,4 +1,4 @@
-"""What servers offer: asked for, and kept in the database for a while (section 14)."""
+"""What servers offer: asked for, and kept in the database for a while (MDA 14)."""
 
 from __future__ import annotations
 

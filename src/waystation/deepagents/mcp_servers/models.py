@@ -1,25 +1,22 @@
-"""Request bodies of MCP servers (section 13), and how they are read."""
+"""Request bodies about MCP servers (MDA 13, 15)."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import Request
+from pydantic import ConfigDict
 
-from waystation.deepagents.mcp_servers.failures import InvalidBody, InvalidField, MissingField
-from waystation.http.bodies import Body, describe, read_bytes
+from waystation.deepagents.bodies import Filled
+from waystation.http.bodies import Body
 
-__all__ = ["AuthType", "HeaderModel", "OAuthMode", "OAuthProviderRequest", "ServerCreate", "ServerPatch", "read"]
-
-B = TypeVar("B", bound=Body)
+__all__ = ["AuthSessionCreate", "HeaderModel", "OAuthProviderRequest", "ServerCreate", "ServerPatch"]
 
 AuthType = Literal["headers", "oauth", ""]
 OAuthMode = Literal["legacy_shared_provider", "per_user_dynamic_client", ""]
 
 
-class HeaderModel(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", title="McpServerHeader", hide_input_in_errors=True)
+class HeaderModel(Body):
+    model_config = ConfigDict(title="McpServerHeader", hide_input_in_errors=True)
 
     key: str
     value: str
@@ -30,8 +27,8 @@ class ServerCreate(Body):
 
     model_config = ConfigDict(title="CreateMcpServerRequest", hide_input_in_errors=True)
 
-    name: str
-    url: str
+    name: Filled
+    url: Filled
     headers: list[HeaderModel] | None = None
     auth_type: AuthType | None = None
     oauth_mode: OAuthMode | None = None
@@ -46,7 +43,7 @@ class ServerPatch(Body):
 
     model_config = ConfigDict(title="UpdateMcpServerRequest", hide_input_in_errors=True)
 
-    url: str | None = None
+    url: Filled | None = None
     headers: list[HeaderModel] | None = None
     auth_type: AuthType | None = None
     oauth_mode: OAuthMode | None = None
@@ -61,22 +58,14 @@ class OAuthProviderRequest(Body):
     ls_user_id: str | None = None
 
 
-async def read(request: Request, model: type[B]) -> B:
-    """The JSON body as a `model`. A field that is missing or not of its type is a 400, and a value that is not allowed a 422
-    (section 3). Raises MissingField, InvalidBody, InvalidField, TooLarge."""
-    try:
-        body = model.model_validate_json(await read_bytes(request) or b"{}")
-    except ValidationError as error:
-        raise _refusal(error) from None
-    request.app.state.server.unknown_fields.tell(body)
-    return body
+class AuthSessionCreate(Body):
+    """A sign-in to begin, or to take over."""
 
+    model_config = ConfigDict(title="CreateAuthSessionRequest")
 
-def _refusal(error: ValidationError) -> InvalidBody | InvalidField | MissingField:
-    problems: list[Any] = error.errors(include_url=False, include_input=False, include_context=False)
-    for problem in problems:
-        if problem["type"] == "missing":
-            where = ".".join(map(str, problem["loc"]))
-            return MissingField(f"Set {where!r} to a non-empty value: it is required.")
-    what = f"Send a JSON object of the documented form: {describe(error)}"
-    return InvalidField(what) if all(each["type"] == "literal_error" for each in problems) else InvalidBody(what)
+    provider_id: Filled
+    scopes: list[str]
+    strategy: Literal["REUSE", "CREATE"]
+    agent_id: str | None = None
+    token_id: str | None = None
+    is_default: bool | None = None

@@ -1,4 +1,4 @@
-"""Registering MCP servers: what is checked, and what is stored (section 13)."""
+"""Registering MCP servers: what is checked, and what is stored (MDA 13)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 from uuid_utils import uuid7
 
+from waystation.deepagents.errors import InvalidField
 from waystation.deepagents.mcp_servers import headers, queries
-from waystation.deepagents.mcp_servers.failures import DuplicateServer, InvalidField, MissingField
+from waystation.deepagents.mcp_servers.failures import DuplicateServer
 from waystation.deepagents.mcp_servers.models import HeaderModel, ServerCreate, ServerPatch
 from waystation.deepagents.mcp_servers.urls import url_key
 from waystation.errors import SealBroken
@@ -41,14 +42,14 @@ class Registry:
         self._urls = urls
 
     async def create(self, workspace: str, body: ServerCreate) -> dict[str, Any]:
-        """Register a server; returns its row. Raises MissingField, InvalidField, DuplicateServer, and Unavailable when there
+        """Register a server; returns its row. Raises InvalidField, DuplicateServer, and Unavailable when there
         is no key to encrypt its headers with."""
         server_id, now = str(uuid7()), now_us()
         given = _headers(body.headers) or []
         row: dict[str, Any] = {
             "server_id": server_id,
             "workspace": workspace,
-            "name": _text("name", _required("name", body.name)),
+            "name": _text("name", body.name),
             **self._url(body.url),
             "auth_type": body.auth_type or "",
             "oauth_mode": body.oauth_mode or "",
@@ -78,7 +79,7 @@ class Registry:
     async def update(self, workspace: str, server_id: str, body: ServerPatch) -> dict[str, Any]:
         """Change a server; returns its row. Raises what `create` raises, and ServerNotFound."""
         if (body.model_extra or {}).get("name") is not None:
-            raise InvalidField("Leave out 'name': the name of an MCP server cannot be changed.")
+            raise InvalidField("leave out 'name': the name of an MCP server cannot be changed")
         changes: dict[str, Any] = {} if body.url is None else self._url(body.url)
         for field in ("auth_type", "oauth_mode"):
             if (value := getattr(body, field)) is not None:
@@ -119,11 +120,11 @@ class Registry:
         return count
 
     def _url(self, url: str) -> dict[str, str]:
-        url = _required("url", url).strip()
+        url = url.strip()
         try:
             self._urls.check(url)
         except UrlRefused as error:
-            raise InvalidField(f"Set 'url' to an address that this server may call: {error.message}") from None
+            raise InvalidField(f"set 'url' to an address that this server may call: {error.message}") from None
         return {"url": url, "url_key": url_key(url)}
 
 
@@ -141,22 +142,16 @@ def _check_together(row: Mapping[str, Any], *, has_headers: bool) -> None:
     if row["auth_type"] == "oauth":
         if has_headers:
             raise InvalidField(
-                "Leave 'headers' empty or set 'auth_type' to 'headers': one server cannot have both ways to sign in."
+                "leave 'headers' empty or set 'auth_type' to 'headers': one server cannot have both ways to sign in"
             )
         return
     for field in ("oauth_mode", "oauth_provider_id"):
         if row[field]:
-            raise InvalidField(f"Set 'auth_type' to 'oauth', or leave out {field!r}: it means nothing without.")
+            raise InvalidField(f"set 'auth_type' to 'oauth', or leave out {field!r}: it means nothing without")
 
 
 def _headers(given: Sequence[HeaderModel] | None) -> list[headers.Header] | None:
     return None if given is None else headers.checked((each.key, each.value) for each in given)
-
-
-def _required(field: str, value: str) -> str:
-    if not value.strip():
-        raise MissingField(f"Set {field!r} to a non-empty string: it is required.")
-    return value
 
 
 def _text(field: str, value: str | None) -> str | None:
@@ -165,7 +160,7 @@ def _text(field: str, value: str | None) -> str | None:
     value = value.strip()
     if _CONTROL.search(value) or len(value) > LONGEST_TEXT:
         raise InvalidField(
-            f"Set {field!r} to at most {LONGEST_TEXT} characters in one line: it is longer, or has control characters."
+            f"set {field!r} to at most {LONGEST_TEXT} characters in one line: it is longer, or has control characters"
         )
     return value
 
@@ -176,4 +171,4 @@ def _provider_id(given: str | None) -> str | None:
     try:
         return str(UUID(given))
     except ValueError:
-        raise InvalidField("Set 'oauth_provider_id' to a UUID: it is not one.") from None
+        raise InvalidField("set 'oauth_provider_id' to a UUID: it is not one") from None

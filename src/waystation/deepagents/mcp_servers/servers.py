@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from waystation.deepagents.errors import InvalidQuery, McpServerFailed
 from waystation.deepagents.mcp_servers.connections import Connections, Timing
-from waystation.deepagents.mcp_servers.failures import ServerNotFound
+from waystation.deepagents.mcp_servers.failures import ServerFailed, ServerNotFound
 from waystation.deepagents.mcp_servers.listing import Listing, Listings
 from waystation.deepagents.mcp_servers.registry import Registry
 from waystation.deepagents.mcp_servers.targets import Targets, is_oauth
 from waystation.deepagents.mcp_servers.tools import ToolSource
 from waystation.deepagents.mcp_servers.urls import policy_of
-from waystation.errors import BadInput
 from waystation.outgoing import Resolve, resolve
 from waystation.secrets import SecretBox
 
@@ -68,20 +68,23 @@ class McpServers:
     async def list_tools(
         self, workspace: str, url: str, *, force_refresh: bool, oauth_provider_id: str | None
     ) -> Listing:
-        """What the registered server at `url` offers. Raises ServerNotFound, OAuthUnavailable, NotConnected, ServerFailed, and
-        BadInput for a provider of a server that has none."""
+        """What the registered server at `url` offers. Raises ServerNotFound, OAuthUnavailable, NotConnected, McpServerFailed, and
+        InvalidQuery for a provider of a server that has none."""
         found: Any = (await self.targets.find(workspace, [url]))[url]
         if found.row is None:
             raise ServerNotFound(
-                "Register the MCP server, or use the 'url' of one that is: there is none with this URL."
+                "register the MCP server, or use the 'url' of one that is: there is none with this URL"
             )
         if oauth_provider_id is not None and not is_oauth(found.row):
-            raise BadInput("Leave out 'oauth_provider_id': the MCP server is used with headers.")
+            raise InvalidQuery("leave out 'oauth_provider_id': the MCP server is used with headers")
         target = self.targets.target(workspace, url, found.row)
         kept = None if force_refresh else Listings.fresh(found.tools)
         if kept is not None:
             return kept
-        return await asyncio.wrap_future(self._connections.run(self._listings.fetch(target)))
+        try:
+            return await asyncio.wrap_future(self._connections.run(self._listings.fetch(target)))
+        except ServerFailed as failure:
+            raise McpServerFailed(f"check the MCP server: {failure.message}") from None
 
 
 def _keys(config: Config) -> tuple[str, ...]:

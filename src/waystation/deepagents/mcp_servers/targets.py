@@ -70,8 +70,8 @@ class Targets:
         except (SealBroken, Unavailable) as error:
             log.error("the credentials of an MCP server cannot be used", server=row["name"], error=error.message)
             raise NotConnected(
-                f"Store the 'headers' of the MCP server {row['name']!r} again, or give the server the key they were encrypted with: "
-                "it does not have that."
+                f"store the 'headers' of the MCP server {row['name']!r} again, or give the server the key they were encrypted with: "
+                "it does not have that"
             ) from None
 
 

@@ -99,7 +99,7 @@ class ToolSource:
 
     async def health(self, workspace: str, urls: Sequence[str]) -> list[dict[str, Any]]:
         """What a new connection to each of `urls` comes to, with the credentials of a run: ``[{"name", "url", "ok", "is_default",
-        "error"?, "error_code"?}]`` in the order of `urls`, each server once (section 4.7)."""
+        "error"?, "error_code"?}]`` in the order of `urls`, each server once (MDA 4.7)."""
         if not urls:
             return []
         return await asyncio.wrap_future(self._connections.run(self._health(workspace, _once(urls))))

@@ -21,7 +21,7 @@ def policy_of(config: Config) -> UrlPolicy:
 
 
 def url_key(url: str) -> str:
-    """What two spellings of one URL have in common (section 8). Only for comparing: what is called is the URL as registered."""
+    """What two spellings of one URL have in common (MDA 7.1). Only for comparing: what is called is the URL as registered."""
     return url.strip().rstrip("/").lower()
 
 

@@ -1,4 +1,4 @@
-"""MCP servers and tools as JSON (sections 13, 14)."""
+"""MCP servers and tools as JSON (MDA 13, 14)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from waystation.deepagents.mcp_servers.asker import tenant_id_of
+from waystation.deepagents.identity import tenant_uuid
 from waystation.deepagents.mcp_servers.failures import NotConnected
 from waystation.deepagents.mcp_servers.listing import Listing
 from waystation.deepagents.mcp_servers.targets import Targets, is_oauth
 from waystation.timestamps import MICROSECONDS, iso
 
-__all__ = ["PROVIDER_SCHEMA", "SERVER_SCHEMA", "TOOLS_SCHEMA", "listing_to_wire", "server_to_wire"]
+__all__ = ["PROVIDER_SCHEMA", "SERVER_SCHEMA", "SESSION_SCHEMA", "TOOLS_SCHEMA", "listing_to_wire", "server_to_wire"]
 
 _TEXT = {"type": "string"}
 _TEXT_OR_NULL = {"type": ["string", "null"]}
@@ -68,12 +68,25 @@ PROVIDER_SCHEMA: dict[str, Any] = {
 }
 
 
+SESSION_SCHEMA: dict[str, Any] = {
+    "title": "AuthSession",
+    "type": "object",
+    "properties": {
+        "id": _TEXT,
+        "provider_id": _TEXT,
+        "status": {"enum": ["PENDING", "COMPLETED", "CONNECTION_REQUIRED", "TOKEN_EXPIRED"]},
+        "verification_url": {"type": "string", "format": "uri"},
+        "token": _TEXT,
+    },
+}
+
+
 def server_to_wire(row: Mapping[str, Any], targets: Targets) -> dict[str, Any]:
     """A server as a caller sees it who belongs to its workspace. Its credentials are there if it can be invoked with them; if not,
     `can_invoke` says so."""
     shown = {
         "id": row["server_id"],
-        "tenant_id": tenant_id_of(row["workspace"]),
+        "tenant_id": tenant_uuid(row["workspace"]),
         "name": row["name"],
         "url": row["url"],
         "auth_type": row["auth_type"],
