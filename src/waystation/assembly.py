@@ -82,7 +82,9 @@ def build_server(
     graphs.attach(store, saver)
     # Agents keep their memory in the database whatever the project's store is, where no route of the store finds it.
     memory = Store(db, area="agents")
-    graphs.adopt(MANAGED_GRAPH, ManagedGraph(db, Models(config.default_model, config.models), memory))
+    mcp_servers = McpServers(db, config)
+    models = Models(config.default_model, config.models)
+    graphs.adopt(MANAGED_GRAPH, ManagedGraph(db, models, memory, mcp_servers.tools.within))
     metrics = Metrics()
     capacity = Capacity(db, config.max_pending_runs)
     worker = None
@@ -123,7 +125,7 @@ def build_server(
         ),
         webhooks=webhooks,
         deliverer=deliverer,
-        mcp_servers=McpServers(db, config),
+        mcp_servers=mcp_servers,
         metrics=metrics,
         tracing=tracing,
         lock=lock,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from waystation.deepagents.runs.admission import admit
 from waystation.deepagents.runs.errors import AgentDeleted
 from waystation.deepagents.runs.pin import Pin
 from waystation.deepagents.runs.queries import pin_of_state
+from waystation.deepagents.tool_source import ToolSource
 from waystation.errors import BadInput, NotFound
 from waystation.graphs.access import AccessContext, AnyGraph, adopted
 from waystation.graphs.own import Admission, Arrival
@@ -48,9 +49,11 @@ class ManagedGraph:
 
     made_at = "/v1/deepagents/agents/{assistant_id}"
 
-    def __init__(self, db: Database, models: Models, memory: Store) -> None:
-        """`memory` is where agents keep theirs; it is no part of what clients see of the store."""
+    def __init__(self, db: Database, models: Models, memory: Store, tools: Callable[[str], ToolSource]) -> None:
+        """`memory` is where agents keep theirs; it is no part of what clients see of the store. `tools` are those of MCP servers, by
+        the workspace that they are registered in."""
         self._db = db
+        self._tools = tools
         self._memory = memory
         self._running = Compiler(models)
         self._still = Compiler(StandIns())
@@ -87,7 +90,11 @@ class ManagedGraph:
         if found is None:
             raise AgentDeleted
         request = CompileRequest(
-            _definition(*found), agent_id=pin.agent_id, user_id=pin.user_id, protect_memory=pin.protect_memory
+            _definition(*found),
+            agent_id=pin.agent_id,
+            user_id=pin.user_id,
+            protect_memory=pin.protect_memory,
+            tools=self._tools(pin.workspace),
         )
         return await self._running.graph(request)
 
