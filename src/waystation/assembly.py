@@ -9,12 +9,9 @@ from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
 from waystation.databases import encrypted, open_database
-<<<<<<< HEAD
+from waystation.deepagents.mcp_servers import McpServers
 from waystation.deepagents.models import Models
 from waystation.deepagents.runs import ManagedGraph
-=======
-from waystation.deepagents.mcp_servers import McpServers
->>>>>>> da-threads
 from waystation.encryption import encryption_of
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
