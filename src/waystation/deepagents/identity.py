@@ -12,7 +12,7 @@ from waystation.auth.members import named_uuid, user_uuid
 from waystation.deepagents.errors import AccessDenied
 from waystation.http.authorization import caller_of
 
-__all__ = ["LOCAL_USER", "Principal", "principal_of", "require_for", "tenant_uuid"]
+__all__ = ["LOCAL_USER", "Principal", "principal_of", "principal_with", "require_for", "tenant_uuid"]
 
 TENANT = "x-tenant-id"
 
@@ -37,12 +37,17 @@ def principal_of(request: Request) -> Principal:
     """Who sent the request. Raises AccessDenied for an ``X-Tenant-Id`` that is not the caller's workspace."""
     caller = caller_of(request)
     workspace = caller.access.home
-    tenant_id = tenant_uuid(workspace)
-    asked = request.headers.get(TENANT, "").strip()
-    if asked and asked.lower() != tenant_id and asked != workspace:
-        raise AccessDenied
     identity = None if caller.described is None else caller.described.identity
-    return Principal(workspace, tenant_id, _user_id(caller.access, identity))
+    found = principal_with(caller.access, identity)
+    asked = request.headers.get(TENANT, "").strip()
+    if asked and asked.lower() != found.tenant_id and asked != workspace:
+        raise AccessDenied
+    return found
+
+
+def principal_with(access: Access, identity: str | None) -> Principal:
+    """Who has this `access`; `identity` is what authentication has called the caller, None without authentication."""
+    return Principal(access.home, tenant_uuid(access.home), _user_id(access, identity))
 
 
 def require_for(request: Request, user: str | None) -> None:

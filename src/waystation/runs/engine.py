@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,6 +27,9 @@ from waystation.streams.bus import Bus
 from waystation.streams.events import Event, Positions, RunEnd
 from waystation.timestamps import MICROSECONDS, now_us
 
+if TYPE_CHECKING:
+    from waystation.graphs import Graphs
+
 __all__ = ["Engine"]
 
 MaybeCreated = TypeVar("MaybeCreated", bound=Created | None)
@@ -44,7 +47,7 @@ class Engine:
         db: Database,
         bus: Bus,
         positions: Positions,
-        graphs: Container[str],
+        graphs: Graphs,
         worker: Worker | None,
         capacity: Capacity,
         tracing: Tracing | None = None,
@@ -256,7 +259,7 @@ class Engine:
 def _create_all(
     conn: Connection,
     access: Access,
-    graphs: Container[str],
+    graphs: Graphs,
     orders: Sequence[Order],
     now: int,
     offers: Sequence[Claim | None],
@@ -269,7 +272,7 @@ def _create_all(
 def _create_drawn(
     conn: Connection,
     access: Access,
-    graphs: Container[str],
+    graphs: Graphs,
     thread_id: str | None,
     draw: Callable[[Connection], Order | None],
     now: int,

@@ -1,4 +1,4 @@
-"""SQL of agents and their revisions.
+"""SQL of agents and their revisions. Each agent is an assistant as well, which is made, changed and deleted with it.
 
 A row of `deep_agents` is an agent as it is now. A change names the version that it was made for: if there is a newer one, nothing is
 written. So definitions are read and checked outside of any transaction.
@@ -12,14 +12,17 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
+from waystation import assistants
 from waystation.auth.access import Access
 from waystation.deepagents.agents.permissions import Level, level_of, require, require_owner, shared_with
 from waystation.deepagents.files.tree import Files, Manifest, digest_of, manifest_of, revision_of
 from waystation.deepagents.identity import Principal
+from waystation.reserved import MANAGED_GRAPH
 from waystation.storage.tables import deep_agent_files, deep_agent_revisions, deep_agent_shares, deep_agents
 
 __all__ = [
     "Commit",
+    "at_revision",
     "change",
     "clone",
     "create",
@@ -79,6 +82,9 @@ def create(conn: Connection, row: Mapping[str, Any], commit: Commit) -> dict[str
     conn.execute(insert(deep_agents), stored)
     _share(conn, stored)
     _add_revision(conn, stored["agent_id"], 1, commit, stored["owner_id"], stored["created_at"])
+    assistants.publish(
+        conn, stored["agent_id"], MANAGED_GRAPH, stored["workspace"], **_as_assistant(stored), now=stored["created_at"]
+    )
     return stored
 
 
@@ -105,6 +111,7 @@ def change(
         _share(conn, after)
     if commit is not None and "revision_number" in changed:
         _add_revision(conn, agent_id, after["revision_number"], commit, author.user_id, after["updated_at"])
+    assistants.republish(conn, agent_id, **_as_assistant(after), now=after["updated_at"])
     return after
 
 
@@ -123,6 +130,19 @@ def remove(conn: Connection, agent_id: str, principal: Principal, access: Access
         return
     require_owner(row._asdict(), principal)
     conn.execute(delete(deep_agents).where(_a.agent_id == agent_id))
+    assistants.withdraw(conn, agent_id)
+
+
+def at_revision(conn: Connection, agent_id: str, number: int | None) -> tuple[dict[str, Any], dict[str, str]] | None:
+    """An agent's row and the files of its revision `number`, or of the newest; None if it is gone. For the server itself: nobody
+    is asked who may see it."""
+    row = conn.execute(_FIND, {"agent_id": agent_id}).first()
+    if row is None:
+        return None
+    agent = row._asdict()
+    if number is not None:
+        agent["revision_number"] = number
+    return agent, files_of(conn, agent_id, _manifest(conn, agent))
 
 
 def list_revisions(conn: Connection, agent_id: str, before: int | None, limit: int) -> list[dict[str, Any]]:
@@ -173,6 +193,16 @@ def _add_revision(conn: Connection, agent_id: str, number: int, commit: Commit, 
     ]
     if new:
         conn.execute(insert(deep_agent_files), new)
+
+
+def _as_assistant(row: Mapping[str, Any]) -> dict[str, Any]:
+    settings = row["settings"]
+    return {
+        "name": row["name"],
+        "description": settings.get("description"),
+        "configurable": settings.get("configurable") or {},
+        "metadata": row["metadata"],
+    }
 
 
 def _derived(row: Mapping[str, Any]) -> dict[str, Any]:

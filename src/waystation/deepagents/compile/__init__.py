@@ -7,7 +7,7 @@ from waystation.deepagents.compile.compiler import Compiler
 from waystation.deepagents.compile.definition import AgentDefinition, Skill, Subagent, Toolbox, ToolReference
 from waystation.deepagents.compile.parsing import parse_tree
 from waystation.deepagents.compile.request import CompileRequest
-from waystation.deepagents.compile.tools import ServerTools, ToolSource, ToolsUnavailable
+from waystation.deepagents.tool_source import ServerTools, ToolSource, ToolsUnavailable
 
 __all__ = [
     "AgentDefinition",

@@ -13,8 +13,9 @@ from langgraph.pregel import Pregel
 
 from waystation.deepagents.compile import memory
 from waystation.deepagents.compile.request import CompileRequest
-from waystation.deepagents.compile.tools import Servers, ToolsUnavailable, list_servers
+from waystation.deepagents.compile.tools import Servers, list_servers
 from waystation.deepagents.models import Models
+from waystation.deepagents.tool_source import ToolsUnavailable
 
 __all__ = ["Compiler"]
 
@@ -25,7 +26,7 @@ Graph = Pregel[Any, Any, Any, Any]
 
 
 class Compiler:
-    """Graphs by what they are made of: definition, gates, and the tools and credentials of the MCP servers.
+    """Graphs by what they are made of: definition, gates, and the tools of the MCP servers.
 
     A new revision of the agent is another definition and so another graph, while runs that are under way keep theirs. Making one
     takes 50 ms for the agent and each subagent, so all users share it. Usable from any thread and event loop.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from waystation.deepagents.compile.definition import ToolReference
+from waystation.deepagents.urls import url_key
 
-__all__ = ["BUILT_IN", "gated", "gated_built_ins", "same_url"]
+__all__ = ["BUILT_IN", "gated", "gated_built_ins"]
 
 BUILT_IN = frozenset({"ls", "read_file", "write_file", "edit_file", "delete", "glob", "grep", "task", "execute"})
 """Tools of every deep agent."""
@@ -25,11 +26,6 @@ def gated_built_ins(config: Mapping[str, bool]) -> list[str]:
     return [key for key, value in config.items() if value and key in BUILT_IN]
 
 
-def same_url(url: str) -> str:
-    """The form in which URLs of servers are compared."""
-    return url.strip().rstrip("/").lower()
-
-
 def _names(key: str, tool: ToolReference) -> bool:
     """Whether `key` is ``url::tool``, with or without further parts, or ``url::server name::tool``.
 
@@ -37,7 +33,7 @@ def _names(key: str, tool: ToolReference) -> bool:
     """
     position = key.find(_SEPARATOR)
     while position >= 0:
-        if same_url(key[:position]) == same_url(tool.server_url):
+        if url_key(key[:position]) == url_key(tool.server_url):
             parts = [part.strip() for part in key[position + len(_SEPARATOR) :].split(_SEPARATOR)]
             return parts[0] == tool.name or (parts[0] == tool.server_name and parts[-1] == tool.name)
         position = key.find(_SEPARATOR, position + 1)

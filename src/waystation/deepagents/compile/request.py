@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from waystation.deepagents.compile.definition import AgentDefinition
-from waystation.deepagents.compile.tools import ToolSource
+from waystation.deepagents.tool_source import ToolSource
 
 __all__ = ["CompileRequest"]
 

@@ -7,50 +7,26 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 
 from waystation.deepagents.compile.definition import AgentDefinition, Toolbox, ToolReference
-from waystation.deepagents.compile.gates import BUILT_IN, gated, gated_built_ins, same_url
+from waystation.deepagents.compile.gates import BUILT_IN, gated, gated_built_ins
+from waystation.deepagents.tool_source import ServerTools, ToolSource, ToolsUnavailable
+from waystation.deepagents.urls import shown, url_key
 
-__all__ = ["Attached", "ServerTools", "Servers", "ToolSource", "ToolsUnavailable", "attach", "list_servers"]
+__all__ = ["Attached", "Servers", "attach", "list_servers"]
 
 log = structlog.get_logger("waystation.deepagents")
-
-LISTING_S = 15.0
-"""Seconds within which a server has to tell its tools before the run goes on without them."""
 
 NAME_CHARACTERS = 64
 """The longest name that all providers of models take."""
 
 
-class ToolsUnavailable(Exception):
-    """A server's tools cannot be had. The text is told to the model: a reason without addresses and secrets."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTools:
-    """The tools of one server, ready to be called."""
-
-    tools: Sequence[Any]
-    """LangChain tools; asynchronous ones will do. Credentials are in them, and nowhere a run stores them."""
-    version: str
-    """Changes whenever the tools, or the credentials that they carry, do."""
-
-
-class ToolSource(Protocol):
-    """Where the tools of MCP servers come from."""
-
-    async def tools(self, server_url: str, names: Collection[str]) -> ServerTools:
-        """The tools `names` of the server, as far as it has them. Raises ToolsUnavailable; any other exception means the same
-        and is logged."""
-        ...
-
-
 Servers = Mapping[str, ServerTools | ToolsUnavailable]
-"""What became of each server, by URL in the form of `same_url`."""
+"""What became of each server, by URL in the form of `url_key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +45,7 @@ async def list_servers(definition: AgentDefinition, source: ToolSource | None) -
     toolboxes = [definition.toolbox, *(subagent.toolbox for subagent in definition.subagents)]
     wanted: dict[str, tuple[str, set[str]]] = {}
     for tool in (tool for toolbox in toolboxes for tool in toolbox.tools):
-        wanted.setdefault(same_url(tool.server_url), (tool.server_url, set()))[1].add(tool.name)
+        wanted.setdefault(url_key(tool.server_url), (tool.server_url, set()))[1].add(tool.name)
     found = await asyncio.gather(*(_list(url, names, source) for url, names in wanted.values()))
     return dict(zip(wanted, found, strict=True))
 
@@ -78,13 +54,12 @@ async def _list(url: str, names: Collection[str], source: ToolSource | None) -> 
     if source is None:
         return ToolsUnavailable("this server has no connection to MCP servers")
     try:
-        async with asyncio.timeout(LISTING_S):
-            return await source.tools(url, names)
+        return await source.tools(url, names)
     except ToolsUnavailable as unavailable:
-        log.warning("tools unavailable", mcp_server_url=url, reason=str(unavailable))
+        log.warning("tools unavailable", server=shown(url), reason=str(unavailable))
         return unavailable
     except Exception as error:
-        log.warning("tools unavailable", mcp_server_url=url, exc_info=error)
+        log.warning("tools unavailable", server=shown(url), exc_info=error)
         return ToolsUnavailable("the server did not answer as expected")
 
 
@@ -98,17 +73,27 @@ def attach(toolbox: Toolbox, servers: Servers) -> Attached:
     for name, reference in _named(toolbox.tools).items():
         if gated(reference, toolbox.interrupt_config):
             attached.interrupt_on[name] = True
-        server = servers[same_url(reference.server_url)]
+        server = servers[url_key(reference.server_url)]
         if isinstance(server, ToolsUnavailable):
-            lost.setdefault(f"the server {reference.server_name}: {server}", []).append(name)
+            lost.setdefault(f"the server {_label(reference)}: {server}", []).append(name)
             continue
         tool = next((tool for tool in server.tools if tool.name == reference.name), None)
         if tool is None:
-            lost.setdefault(f"the server {reference.server_name} does not offer them", []).append(name)
+            lost.setdefault(f"the server {_label(reference)} does not offer them", []).append(name)
         else:
             attached.tools.append(tool if name == tool.name else tool.model_copy(update={"name": name}))
     attached.missing.extend(f"{', '.join(names)} ({reason})" for reason, names in lost.items())
     return attached
+
+
+def _label(reference: ToolReference) -> str:
+    """The server, for the model."""
+    return reference.server_name if _has_name(reference) else shown(reference.server_url)
+
+
+def _has_name(reference: ToolReference) -> bool:
+    """Whether the server is called something other than its URL."""
+    return url_key(reference.server_name) != url_key(reference.server_url)
 
 
 def _named(references: Sequence[ToolReference]) -> dict[str, ToolReference]:
@@ -126,7 +111,7 @@ def _named(references: Sequence[ToolReference]) -> dict[str, ToolReference]:
 
 def _free_name(reference: ToolReference, used: Collection[str]) -> str:
     label = reference.server_name
-    if same_url(label) == same_url(reference.server_url):
+    if not _has_name(reference):
         label = urlsplit(reference.server_url).hostname or label
     label = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "server"
     name = f"{label}_{reference.name}"[:NAME_CHARACTERS]

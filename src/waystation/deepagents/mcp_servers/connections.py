@@ -45,8 +45,8 @@ class Timing:
 
     connect_s: float = 10
     """To connect, and to agree on a session."""
-    list_s: float = 20
-    """To list all tools, connecting included."""
+    list_s: float = 15
+    """To list all tools, connecting included. A run waits for it, and goes on without."""
     call_s: float = 120
     idle_s: float = 60
     """Until a connection is closed that nobody uses."""

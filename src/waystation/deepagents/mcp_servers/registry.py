@@ -16,7 +16,7 @@ from waystation.deepagents.errors import InvalidField
 from waystation.deepagents.mcp_servers import headers, queries
 from waystation.deepagents.mcp_servers.failures import DuplicateServer
 from waystation.deepagents.mcp_servers.models import HeaderModel, ServerCreate, ServerPatch
-from waystation.deepagents.mcp_servers.urls import url_key
+from waystation.deepagents.urls import url_key
 from waystation.errors import SealBroken
 from waystation.outgoing import UrlPolicy, UrlRefused
 from waystation.secrets import SecretBox

@@ -14,8 +14,8 @@ from waystation.deepagents.mcp_servers.failures import ServerFailed, ServerNotFo
 from waystation.deepagents.mcp_servers.listing import Listing, Listings
 from waystation.deepagents.mcp_servers.registry import Registry
 from waystation.deepagents.mcp_servers.targets import Targets, is_oauth
-from waystation.deepagents.mcp_servers.tools import ToolSource
-from waystation.deepagents.mcp_servers.urls import policy_of
+from waystation.deepagents.mcp_servers.tools import McpTools
+from waystation.deepagents.urls import policy_of
 from waystation.outgoing import Resolve, resolve
 from waystation.secrets import SecretBox
 
@@ -54,7 +54,7 @@ class McpServers:
         self._rotates = len(config.secret_keys) > 1
         self._connections = Connections(outgoing, timing or Timing(call_s=config.mcp_call_timeout_s))
         self._listings = Listings(db, self._connections)
-        self.tools = ToolSource(self.targets, self._connections, self._listings)
+        self.tools = McpTools(self.targets, self._connections, self._listings)
 
     async def start(self) -> None:
         """Encrypt with the first of several keys what others have encrypted."""

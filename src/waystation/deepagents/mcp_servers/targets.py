@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from waystation.deepagents.mcp_servers import headers, queries
 from waystation.deepagents.mcp_servers.connections import Target
 from waystation.deepagents.mcp_servers.failures import NotConnected, OAuthUnavailable, ServerFailed
-from waystation.deepagents.mcp_servers.urls import shown, url_key
+from waystation.deepagents.urls import shown, url_key
 from waystation.errors import SealBroken, Unavailable
 from waystation.secrets import SecretBox
 from waystation.storage.database import Database

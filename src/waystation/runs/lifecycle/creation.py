@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row
 
 from waystation.assistants import NOT_RUNNABLE, Assistant, ask_for
 from waystation.auth.access import EVERYTHING, Access
+from waystation.auth.user import AUTH_USER_ID
 from waystation.errors import Conflict, NotFound
+from waystation.graphs.own import Admission, Arrival, OwnGraph
 from waystation.runs import queries
 from waystation.runs.lifecycle.cancellation import stop
 from waystation.runs.lifecycle.records import Claim, Created, claimed
@@ -20,18 +23,19 @@ from waystation.threads.owned import derived_title
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
 
+if TYPE_CHECKING:
+    from waystation.graphs import Graphs
+
 __all__ = ["create"]
 
 SUPERSEDED = "superseded by run {run_id}"
 
 
-def create(
-    conn: Connection, access: Access, graphs: Container[str], order: Order, now: int, offer: Claim | None
-) -> Created:
+def create(conn: Connection, access: Access, graphs: Graphs, order: Order, now: int, offer: Claim | None) -> Created:
     """Store a run, apply its multitask strategy to the runs in its way, and give it to `offer`'s worker if it may start.
 
     Raises NotFound (assistant, or a missing thread that is not to be created), Conflict (``reject`` on a busy thread),
-    UnprocessableInput (an assistant id that is neither a UUID nor a graph)."""
+    UnprocessableInput (an assistant id that is neither a UUID nor a graph), and what a graph of the server's own refuses it with."""
     run_id, thread_id = order.run_id, order.thread_id
     found = ask_for(conn, access, order.assistant_id, graphs)
     asked = None if order.stateless else queries.ask_thread(conn, thread_id, access, lock=True)
@@ -46,10 +50,16 @@ def create(
         raise Conflict(
             f"Thread {thread_id} has a run in flight ({in_the_way[0].run_id}); this run may not wait for it."
         )
+    admission = None
+    if (own := graphs.own(assistant.graph_id)) is not None:
+        admission = _admission(conn, own, access, order, assistant, thread, busy=bool(active))
+        order = _admitted(order, admission)
     stopped, gone = _clear_the_way(conn, run_id, in_the_way, order, now) if in_the_way else ([], [])
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)
     kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, was_busy=bool(active))
+    if admission is not None and admission.thread:
+        queries.set_thread(conn, thread_id, **admission.thread)
     if context := current_context():
         kwargs[CONTEXT_KEY] = dict(context)
     row = {
@@ -73,6 +83,40 @@ def create(
     queries.insert_run(conn, row)
     given = claimed(row, offer) if offer and start else None
     return Created({**row, "status": "pending"}, given, stopped, gone)
+
+
+def _admission(
+    conn: Connection,
+    own: OwnGraph,
+    access: Access,
+    order: Order,
+    assistant: Assistant,
+    thread: Row[*tuple[Any, ...]] | None,
+    *,
+    busy: bool,
+) -> Admission:
+    """What a graph of the server's own makes of the run. Raises its refusal."""
+    interrupts = {} if thread is None else thread.interrupts or {}
+    arrival = Arrival(
+        access=access,
+        identity=order.server_configurable.get(AUTH_USER_ID),
+        assistant_id=assistant.assistant_id,
+        thread_id=order.thread_id,
+        thread=thread,
+        interrupts=[each for of_task in interrupts.values() for each in of_task],
+        busy=busy,
+        command=order.kwargs["command"],
+        configurable={**(order.kwargs["context"] or {}), **(order.kwargs["config"].get("configurable") or {})},
+    )
+    return own.admit(conn, arrival)
+
+
+def _admitted(order: Order, admission: Admission) -> Order:
+    return replace(
+        order,
+        kwargs={**order.kwargs, "command": admission.command},
+        server_configurable={**order.server_configurable, **admission.configurable},
+    )
 
 
 def _is_somebody_elses(conn: Connection, access: Access, order: Order) -> bool:

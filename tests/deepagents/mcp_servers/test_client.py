@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 
 from tests.conftest import project_config
 from tests.deepagents.contract import checked
-from tests.deepagents_mcp.conftest import KEY
-from tests.deepagents_mcp.remote import RemoteServer
+from tests.deepagents.mcp_servers.conftest import KEY
+from tests.deepagents.mcp_servers.remote import RemoteServer
 from tests.live import LiveServer, listening
 from waystation.app import create_app
 
@@ -61,14 +61,15 @@ async def test_every_operation(
 
     oauth = await valued(client.mcp_servers.create(name="oauth", url=f"{remote.url}/{kind.__name__}{base}", **OAUTH))
     session = {"provider_id": "p", "scopes": [], "strategy": "REUSE"}
-    for asking in (
+    asking: list[Callable[[], Any]] = [
         lambda: client.mcp_servers.register_oauth_provider(oauth["id"]),
         lambda: client.mcp_servers.list_tools(url=oauth["url"]),
         lambda: client.auth_sessions.create(session),
         lambda: client.auth_sessions.get("s"),
-    ):
+    ]
+    for ask in asking:
         with pytest.raises(ManagedDeepAgentsAPIError) as refused:
-            await valued(asking())
+            await valued(ask())
         assert (refused.value.status_code, refused.value.code) == (503, "service_unavailable")
         assert "OAuth" in str(refused.value)
 

@@ -11,7 +11,7 @@ import pytest
 from langgraph_sdk import Auth
 
 from tests.auth.given import by_header, configured
-from tests.deepagents_mcp.conftest import Side, Sided
+from tests.deepagents.mcp_servers.conftest import Side, Sided
 
 URL = "https://tools.example.com/mcp"
 

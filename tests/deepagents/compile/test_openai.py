@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.deepagents_compile.given import MAIL, SKILL, Desk, Mailbox, toolbox
-from tests.deepagents_compile.openai_server import OpenAIServer, calling, openai_server
+from tests.deepagents.compile.given import MAIL, SKILL, Desk, Mailbox, toolbox
+from tests.deepagents.compile.openai_server import OpenAIServer, calling, openai_server
 from waystation.deepagents.compile import AgentDefinition, Compiler, ToolsUnavailable, parse_tree
 from waystation.deepagents.models import Models
 

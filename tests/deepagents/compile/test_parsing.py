@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.deepagents_compile.given import MAIL, SKILL, toolbox
+from tests.deepagents.compile.given import MAIL, SKILL, toolbox
 from waystation.deepagents.compile import Skill, Subagent, Toolbox, ToolReference, parse_tree
 from waystation.errors import UnprocessableInput
 

@@ -13,10 +13,10 @@ import pytest
 import structlog
 from sqlalchemy import Connection, select
 
-from tests.deepagents_mcp.conftest import KEY, Side, Sided
-from tests.deepagents_mcp.remote import RemoteServer
+from tests.deepagents.mcp_servers.conftest import KEY, Side, Sided
+from tests.deepagents.mcp_servers.remote import RemoteServer
 from waystation.cli.serving import configuration
-from waystation.deepagents.mcp_servers import Wanted
+from waystation.deepagents.tool_source import ToolsUnavailable
 from waystation.secrets.key_file import KEY_FILE, kept_key
 from waystation.storage.tables import mcp_servers, metadata
 
@@ -65,10 +65,10 @@ async def test_a_secret_is_not_in_the_log(
     caplog.set_level(logging.DEBUG)
     with structlog.testing.capture_logs() as lines:
         created = await side.register(remote.url, headers=TOKEN)
-        offer = await side.servers.tools.offer("default", [Wanted(remote.url, ("whoami", "missing"))])
+        tool = await side.tool(remote.url, "whoami")
         await side.servers.tools.health("default", [remote.url])
         remote.cut = {"tools/call"}
-        await offer.tools[0].tool.ainvoke({})
+        await tool.ainvoke({})
         remote.token = "other"
         await side.tools(remote.url, force_refresh=1)
         headers = [{"key": "A B", "value": SECRET}]
@@ -110,8 +110,8 @@ async def test_credentials_of_a_lost_key(sided: Sided) -> None:
         assert second == open_
         tools = await side.tools(URL)
         assert (tools.status_code, "again" in tools.json()["detail"]) == (503, True)
-        offer = await side.servers.tools.offer("default", [Wanted(URL, ("add",))])
-        assert [problem.kind for problem in offer.problems] == ["auth_failed"]
+        with pytest.raises(ToolsUnavailable, match="its credentials cannot be used"):
+            await side.tool(URL, "add")
 
         path = f"/mcp-servers/{lost['id']}"
         assert (await side.http.patch(path, json={"headers": TOKEN})).json()["headers"] == TOKEN

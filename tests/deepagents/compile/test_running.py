@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.deepagents_compile.given import MAIL, SKILL, Desk, Mailbox, demo, toolbox
+from tests.deepagents.compile.given import MAIL, SKILL, Desk, Mailbox, demo, toolbox
 from waystation.deepagents.compile import ToolsUnavailable
 from waystation.deepagents.models.demo import LABEL
 from waystation.errors import NotSupported, UnprocessableInput

@@ -11,25 +11,28 @@ from typing import Any
 import pytest
 from langchain_core.messages import ToolMessage
 
-from tests.deepagents_mcp.conftest import QUICK, Side, Sided
-from tests.deepagents_mcp.remote import PIXEL, RemoteServer
-from waystation.deepagents.mcp_servers import Offer, Wanted
+from tests.deepagents.compile.given import Desk
+from tests.deepagents.mcp_servers.conftest import QUICK, Side, Sided
+from tests.deepagents.mcp_servers.remote import PIXEL, RemoteServer
+from waystation.deepagents.compile import ServerTools, ToolsUnavailable, parse_tree
+from waystation.deepagents.compile.tools import attach, list_servers
+from waystation.encoding import encode
 
 Remotes = Callable[..., RemoteServer]
 
 
-async def offered(side: Side, url: str, *names: str, workspace: str = "default") -> Offer:
-    return await side.servers.tools.offer(workspace, [Wanted(url, names)])
-
-
 async def called(side: Side, url: str, name: str, **arguments: Any) -> ToolMessage:
-    offer = await offered(side, url, name)
-    message: ToolMessage = await offer.tools[0].tool.ainvoke(call(name, **arguments))
+    message: ToolMessage = await (await side.tool(url, name)).ainvoke(call(name, **arguments))
     return message
 
 
 def call(name: str, **arguments: Any) -> Any:
     return {"type": "tool_call", "id": "1", "name": name, "args": arguments}
+
+
+def of(*urls: str) -> dict[str, Any]:
+    """The field ``tools`` of an agent."""
+    return {"tools": [{"name": "add", "mcp_server_url": url} for url in urls]}
 
 
 HANDSHAKE = {"server/discover": 404}
@@ -41,26 +44,24 @@ async def test_a_tool_is_called(side: Side, remote: RemoteServer, answer: dict[s
     remote.answer = answer
     await side.register(remote.url)
 
-    offer = await offered(side, remote.url, "add")
-    [tool] = offer.tools
-    message = await tool.tool.ainvoke(call("add", a=2, b=3))
+    tool = await side.tool(remote.url, "add")
+    message = await tool.ainvoke(call("add", a=2, b=3))
 
-    assert (tool.url, tool.name) == (remote.url, "add")
-    assert tool.tool.description == "Add two numbers."
-    assert tool.tool.args == {"a": {"title": "A", "type": "integer"}, "b": {"title": "B", "type": "integer"}}
+    assert tool.name == "add"
+    assert tool.description == "Add two numbers."
+    assert tool.args == {"a": {"title": "A", "type": "integer"}, "b": {"title": "B", "type": "integer"}}
     assert message.content == "5"
     assert message.artifact == {"structured_content": {"result": 5}}
     assert message.status == "success"
-    assert await asyncio.to_thread(tool.tool.invoke, {"a": 4, "b": 5}) == "9"
-    renamed = tool.tool.model_copy(update={"name": "remote_add"})
+    assert await asyncio.to_thread(tool.invoke, {"a": 4, "b": 5}) == "9"
+    renamed = tool.model_copy(update={"name": "remote_add"})
     assert (await renamed.ainvoke(call("remote_add", a=1, b=1))).content == "2"
 
 
 async def test_a_call_carries_the_credentials_of_that_moment(side: Side, remotes: Remotes) -> None:
     remote = remotes("first")
     server = await side.register(remote.url, headers=[{"key": "Authorization", "value": "Bearer first"}])
-    offer = await offered(side, remote.url, "whoami")
-    tool = offer.tools[0].tool
+    tool = await side.tool(remote.url, "whoami")
     assert (await tool.ainvoke(call("whoami"))).content == "Bearer first"
     assert "first" not in repr(tool) + str(tool.model_dump(exclude={"args_schema"}))
 
@@ -91,12 +92,12 @@ async def test_an_unregistered_server_gets_none(side: Side, remote: RemoteServer
 
 async def test_calls_share_a_connection(side: Side, remote: RemoteServer) -> None:
     await side.register(remote.url)
-    offer = await offered(side, remote.url, "add")
-    await offer.tools[0].tool.ainvoke(call("add", a=0, b=0))
+    tool = await side.tool(remote.url, "add")
+    await tool.ainvoke(call("add", a=0, b=0))
     sockets = len(remote.connections)
 
     for number in range(10):
-        await offer.tools[0].tool.ainvoke(call("add", a=number, b=1))
+        await tool.ainvoke(call("add", a=number, b=1))
 
     assert len(remote.connections) == sockets
     assert len(remote.asked("initialize")) + len(remote.asked("server/discover")) == 1
@@ -106,7 +107,7 @@ async def test_calls_share_a_connection(side: Side, remote: RemoteServer) -> Non
 async def test_a_connection_that_nobody_uses_is_closed(sided: Sided, remote: RemoteServer) -> None:
     remote.answer = HANDSHAKE
     async with sided(timing=replace(QUICK, idle_s=0.01)) as side:
-        tool = (await offered(side, remote.url, "add")).tools[0].tool
+        tool = await side.tool(remote.url, "add")
         while len(remote.asked("DELETE")) < 2:  # the goodbye to a session
             assert (await tool.ainvoke(call("add", a=1, b=1))).content == "2"
 
@@ -114,13 +115,13 @@ async def test_a_connection_that_nobody_uses_is_closed(sided: Sided, remote: Rem
 async def test_closing_says_goodbye(sided: Sided, remote: RemoteServer) -> None:
     remote.answer = HANDSHAKE
     async with sided() as side:
-        await offered(side, remote.url, "add")
+        await side.tool(remote.url, "add")
         assert remote.asked("DELETE") == []
     assert len(remote.asked("DELETE")) == 1
 
 
 async def test_a_cancelled_run_cancels_its_call(side: Side, remote: RemoteServer) -> None:
-    tool = (await offered(side, remote.url, "sleeps")).tools[0].tool
+    tool = await side.tool(remote.url, "sleeps")
     task = asyncio.create_task(tool.ainvoke(call("sleeps")))
     await asyncio.to_thread(remote.sleeping.wait)
 
@@ -138,45 +139,68 @@ async def test_servers_are_listed_at_the_same_time_and_once(side: Side, remotes:
     for remote in servers:
         remote.before["tools/list"] = both.wait
         await side.register(remote.url)
-    wanted = [Wanted(remote.url, ("add",)) for remote in servers]
+    toolbox = parse_tree({"tools.json": encode(of(*(remote.url for remote in servers))).decode()})
 
-    offers = await asyncio.gather(*(side.servers.tools.offer("default", wanted) for _ in range(5)))
+    found = await asyncio.gather(*(list_servers(toolbox, side.servers.tools.within("default")) for _ in range(5)))
 
-    assert all(len(offer.tools) == 2 and not offer.problems for offer in offers)
+    assert all(isinstance(server, ServerTools) for each in found for server in each.values())
     assert [len(remote.asked("tools/list")) for remote in servers] == [1, 1]
 
 
-async def test_a_dead_server_costs_its_tools(side: Side, remotes: Remotes) -> None:
-    alive, dead = remotes(), remotes()
-    await side.register(alive.url)
-    await side.register(dead.url, name="the dead")
+async def test_a_server_that_is_dead_or_hangs_is_given_up(side: Side, remotes: Remotes) -> None:
+    hanging, dead = remotes(), remotes()
+    await side.register(hanging.url)
+    await side.register(dead.url)
     dead.stop()
-
-    offer = await side.servers.tools.offer("default", [Wanted(dead.url, ("add", "fails")), Wanted(alive.url, ("add",))])
-
-    assert [tool.url for tool in offer.tools] == [alive.url]
-    [problem] = offer.problems
-    assert (problem.server, problem.kind, problem.tools) == ("the dead", "unreachable", ("add", "fails"))
-    assert problem.notice == (
-        "The MCP server 'the dead' is not available: no connection could be made. "
-        "Do without its tools (add, fails), and say so if they are needed."
-    )
+    hanging.hang = {"tools/list"}
+    with pytest.raises(ToolsUnavailable, match="no connection could be made"):
+        await side.source(dead.url, "add")
+    with pytest.raises(ToolsUnavailable, match="did not answer within"):
+        await side.source(hanging.url, "add")
+    hanging.hang = set()
+    assert (await called(side, hanging.url, "add", a=1, b=1)).content == "2"
 
 
-async def test_a_server_that_hangs_is_given_up(side: Side, remote: RemoteServer) -> None:
-    await side.register(remote.url)
-    remote.hang = {"tools/list"}
-    offer = await offered(side, remote.url, "add")
-    assert [problem.kind for problem in offer.problems] == ["unreachable"]
-    assert "did not answer within" in offer.problems[0].message
-    remote.hang = set()
-    assert (await called(side, remote.url, "add", a=1, b=1)).content == "2"
+async def test_the_version_is_that_of_the_definitions(side: Side, remote: RemoteServer) -> None:
+    """Graphs are kept by it: a graph is not to outlive what it was made of, nor to serve another workspace."""
+    registered = await side.register(remote.url)
+
+    async def version(*names: str, workspace: str = "default") -> str:
+        await side.tools(remote.url, force_refresh=1)
+        return (await side.source(remote.url, *names, workspace=workspace)).version
+
+    first = await version("add", "whoami")
+    assert await version("whoami", "add", "no_such_tool") == first
+    await side.http.patch(f"/mcp-servers/{registered['id']}", json={"headers": [{"key": "X-A", "value": "b"}]})
+    remote.mcp.remove_tool("picture")
+    assert await version("add", "whoami") == first
+    assert await version("add", "whoami", workspace="other") != first
+    remote.mcp.remove_tool("add")
+    remote.mcp.add_tool(lambda a: a, name="add", description="Something else.")
+    assert await version("add", "whoami") != first
+
+
+async def test_an_agent_calls_the_tools_of_its_servers(side: Side, remotes: Remotes) -> None:
+    """And is told which it has to do without."""
+    alive, dead = remotes("t0ken"), remotes()
+    await side.register(alive.url, headers=[{"key": "Authorization", "value": "Bearer t0ken"}])
+    dead.stop()
+    toolbox = of(alive.url, dead.url)
+    definition = parse_tree({"tools.json": encode(toolbox).decode()}, model="demo:chat")
+    source = side.servers.tools.within("default")
+    agent = await Desk(side.server.db).open(definition, tools=source)
+
+    attached = attach(definition.toolbox, await list_servers(definition, source))
+    [name] = [tool.name for tool in attached.tools]
+    await agent.say(f'call {name} {{"a": 2, "b": 3}}')
+
+    assert await agent.tool_results() == ["5"]
+    assert [f"the server {dead.url}: no connection could be made" in each for each in attached.missing] == [True]
 
 
 async def test_a_call_that_hangs_does_not_end_the_run_or_other_calls(side: Side, remote: RemoteServer) -> None:
     await side.register(remote.url)
-    offer = await offered(side, remote.url, "sleeps", "add")
-    sleeps, add = (each.tool for each in offer.tools)
+    add, sleeps = (await side.source(remote.url, "sleeps", "add")).tools
 
     sleeping = asyncio.create_task(sleeps.ainvoke(call("sleeps")))
     await asyncio.to_thread(remote.sleeping.wait)
@@ -189,8 +213,7 @@ async def test_a_call_that_hangs_does_not_end_the_run_or_other_calls(side: Side,
 
 async def test_a_server_that_dies_in_the_middle(side: Side, remote: RemoteServer) -> None:
     await side.register(remote.url)
-    offer = await offered(side, remote.url, "add")
-    tool = offer.tools[0].tool
+    tool = await side.tool(remote.url, "add")
     remote.cut = {"tools/call"}
 
     message = await tool.ainvoke(call("add", a=1, b=2))
@@ -205,8 +228,7 @@ async def test_a_server_that_dies_in_the_middle(side: Side, remote: RemoteServer
 async def test_a_server_that_was_restarted(side: Side, remote: RemoteServer) -> None:
     """Sessions that it knew are gone; whoever still holds one begins another."""
     await side.register(remote.url)
-    offer = await offered(side, remote.url, "add")
-    tool = offer.tools[0].tool
+    tool = await side.tool(remote.url, "add")
     assert (await tool.ainvoke(call("add", a=1, b=1))).content == "2"
 
     remote.stop()
@@ -221,7 +243,7 @@ async def test_a_server_that_was_restarted(side: Side, remote: RemoteServer) -> 
 async def test_a_forgotten_session_is_begun_again(side: Side, remote: RemoteServer, answer: dict[str, int]) -> None:
     remote.answer = answer
     await side.register(remote.url)
-    tool = (await offered(side, remote.url, "add")).tools[0].tool
+    tool = await side.tool(remote.url, "add")
     assert (await tool.ainvoke(call("add", a=1, b=1))).content == "2"
     remote.stop()
     remote.start()
@@ -231,15 +253,14 @@ async def test_a_forgotten_session_is_begun_again(side: Side, remote: RemoteServ
 
 async def test_a_tool_that_is_gone(side: Side, remote: RemoteServer) -> None:
     await side.register(remote.url)
-    tool = (await offered(side, remote.url, "add")).tools[0].tool
+    tool = await side.tool(remote.url, "add")
     remote.mcp.remove_tool("add")
 
     message = await tool.ainvoke(call("add", a=1, b=1))
 
     assert message.status == "error"
     assert "add" in message.content
-    missing = await offered(side, remote.url, "add", "no_such_tool")
-    assert [(each.tools, each.message) for each in missing.problems] == [(("no_such_tool",), "it does not offer them")]
+    assert [each.name for each in (await side.source(remote.url, "add", "no_such_tool")).tools] == ["add"]
 
 
 async def test_what_a_tool_calls_an_error(side: Side, remote: RemoteServer) -> None:
@@ -265,14 +286,9 @@ async def test_arguments_may_have_any_name(side: Side, remote: RemoteServer) -> 
 
 async def test_an_oauth_server_costs_its_tools(side: Side, remote: RemoteServer) -> None:
     await side.register(remote.url, auth_type="oauth", oauth_mode="per_user_dynamic_client")
-    offer = await offered(side, remote.url, "add")
-    assert [problem.kind for problem in offer.problems] == ["auth_failed"]
+    with pytest.raises(ToolsUnavailable, match="OAuth"):
+        await side.source(remote.url, "add")
     assert remote.seen == []
-
-
-def of(*urls: str) -> dict[str, Any]:
-    """The field ``tools`` of an agent."""
-    return {"tools": [{"name": "add", "mcp_server_url": url} for url in urls]}
 
 
 async def test_health(side: Side, remotes: Remotes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deepagents_compile.given import Desk
+from tests.deepagents.compile.given import Desk
 from waystation.storage.database import Database
 
 

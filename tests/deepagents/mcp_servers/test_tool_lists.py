@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.deepagents_mcp.conftest import Side, Sided
-from tests.deepagents_mcp.remote import RemoteServer
+from tests.deepagents.mcp_servers.conftest import Side, Sided
+from tests.deepagents.mcp_servers.remote import RemoteServer
 from tests.webhooks.certificates import certified
-from waystation.deepagents.mcp_servers import Wanted, listing
+from waystation.deepagents.mcp_servers import listing
+from waystation.deepagents.tool_source import ToolsUnavailable
 
 Remotes = Callable[..., RemoteServer]
 
@@ -118,8 +119,8 @@ async def test_https_to_a_name_is_checked_by_address(sided: Sided, tmp_path: Pat
         refusal = await side.tools(url, force_refresh="1")
         assert refusal.status_code == 502
         assert "leads to this machine" in refusal.json()["detail"]
-        offer = await side.servers.tools.offer("default", [Wanted(url + "/unregistered", ("add",))])
-        assert [problem.kind for problem in offer.problems] == ["unreachable"]
+        with pytest.raises(ToolsUnavailable, match="leads to this machine"):
+            await side.tool(url + "/unregistered", "add")
     assert len(remote.seen) == before
     assert asked
 

@@ -15,10 +15,11 @@ from managed_deepagents import AsyncClient
 from tests.auth.test_api_keys import by, make_key
 from tests.conftest import connected, project_config
 from tests.deepagents.conftest import contractual
-from tests.deepagents_mcp.remote import RemoteServer
+from tests.deepagents.mcp_servers.remote import RemoteServer
 from waystation.app import create_app
 from waystation.deepagents.mcp_servers import McpServers
 from waystation.deepagents.mcp_servers.connections import Timing
+from waystation.deepagents.tool_source import ServerTools
 from waystation.server import Server
 
 KEY = "k" * 32
@@ -56,6 +57,15 @@ class Side:
     async def register(self, url: str, **fields: Any) -> dict[str, Any]:
         created: dict[str, Any] = await self.client.mcp_servers.create({"name": "remote", "url": url, **fields})
         return created
+
+    async def source(self, url: str, *names: str, workspace: str = "default") -> ServerTools:
+        """What compiling an agent gets."""
+        return await self.servers.tools.within(workspace).tools(url, names)
+
+    async def tool(self, url: str, name: str) -> Any:
+        """A LangChain tool of the server."""
+        [tool] = (await self.source(url, name)).tools
+        return tool
 
     async def tools(self, url: str, **query: Any) -> httpx.Response:
         return await self.http.get("/mcp/tools", params={"url": url, **query})

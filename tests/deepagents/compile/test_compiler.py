@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.deepagents_compile.given import Mailbox, demo, toolbox
+from tests.deepagents.compile.given import Mailbox, demo, toolbox
 from waystation.deepagents.compile import Compiler, CompileRequest, parse_tree
 from waystation.deepagents.models import Models, ModelUnavailable
 
