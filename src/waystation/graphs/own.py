@@ -65,6 +65,8 @@ class Admission:
     """Added to the run's, above what the client has chosen."""
     thread: Mapping[str, Any] = field(default_factory=dict)
     """Columns of the thread to set."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Members of the thread's metadata to set, above all others."""
 
 
 class OwnGraph(Protocol):

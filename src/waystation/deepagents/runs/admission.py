@@ -18,6 +18,7 @@ from waystation.deepagents.errors import AccessDenied
 from waystation.deepagents.identity import Principal, principal_with
 from waystation.deepagents.runs.pin import Pin
 from waystation.deepagents.runs.queries import pin_of_state
+from waystation.deepagents.threads.queries import owner_members
 from waystation.errors import Conflict, UnprocessableInput
 from waystation.graphs.own import Admission, Arrival
 from waystation.reserved import MANAGED_GRAPH
@@ -43,8 +44,12 @@ def admit(conn: Connection, arrival: Arrival) -> Admission:
     pin = pin or _new_pin(arrival, agent, principal)
     timezone = arrival.configurable.get(TIMEZONE) or agent["settings"].get(TIMEZONE, UTC)
     owned = arrival.thread is not None and arrival.thread.owner_id is not None
-    columns = {} if owned else {"owner_id": principal.user_id, "agent_id": agent["agent_id"]}
-    return Admission(command, {**pin.as_configurable(), TIMEZONE: timezone}, columns)
+    configurable = {**pin.as_configurable(), TIMEZONE: timezone}
+    if owned:
+        return Admission(command, configurable)
+    columns = {"owner_id": principal.user_id, "agent_id": agent["agent_id"]}
+    switches = {"is_pinned": False, "is_test_run": False, SKIP_PROTECTION: not pin.protect_memory}
+    return Admission(command, configurable, columns, {**owner_members(principal, agent["agent_id"]), **switches})
 
 
 def _require_own_thread(arrival: Arrival, principal: Principal) -> None:
