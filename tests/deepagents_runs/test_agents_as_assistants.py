@@ -45,7 +45,8 @@ async def test_it_is_listed_and_described(managed: AsyncClient, sdk: LangGraphCl
     assert agent["id"] in [each["assistant_id"] for each in await sdk.assistants.search(limit=100)]
     drawn = await sdk.assistants.get_graph(agent["id"])
     assert {"model", "tools", "SkillsMiddleware.before_agent"} <= {node["id"] for node in drawn["nodes"]}
-    assert "messages" in (await sdk.assistants.get_schemas(agent["id"]))["input_schema"]["properties"]  # type: ignore[index]
+    schemas: Any = await sdk.assistants.get_schemas(agent["id"])
+    assert "messages" in schemas["input_schema"]["properties"]
     assert await sdk.assistants.get_subgraphs(agent["id"], recurse=True) == {}
 
 
