@@ -46,6 +46,9 @@ WITHIN_NAMESPACE = frozenset({"store_items"})
 """Tables whose workspace is part of a key (`waystation.store.namespaces`) and not a column."""
 
 
+OWNER = "ls_user_id"
+"""The member of the metadata of an agent's thread that says whose it is."""
+
 PRIVATE = frozenset({"threads", "assistants"})
 """Tables some of whose rows only some users of a workspace see."""
 
@@ -91,6 +94,8 @@ class Access:
 
     def required(self, resource: Resource) -> dict[str, Any]:
         """Metadata that every row of `resource` contains which this caller may see, as far as that is simply said."""
+        if self.only_own and resource == "threads":
+            return {**filters.required(dict(self.asked or ()).get(resource)), OWNER: self.member}
         return filters.required(dict(self.asked or ()).get(resource))
 
     def limit(self, statement: S, metadata: ColumnElement[Any], shared: Shared = "hidden") -> S:

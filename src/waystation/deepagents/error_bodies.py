@@ -16,7 +16,7 @@ from waystation.errors import WaystationError
 from waystation.http.errors import as_http_exception
 from waystation.http.responses import json_response
 
-__all__ = ["ErrorBodies"]
+__all__ = ["ErrorBodies", "code_and_detail"]
 
 log = structlog.get_logger("waystation.deepagents")
 
@@ -26,6 +26,7 @@ TYPE = "https://docs.langchain.com/errors/"
 
 _CODES = {
     400: "invalid_request",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     409: "conflict",
@@ -91,6 +92,14 @@ async def _failed(_request: Request, _error: Exception) -> Response:
     return PlainTextResponse("Internal Server Error", 500)
 
 
+def code_and_detail(request: Request, error: WaystationError | HTTPException) -> tuple[str, str]:
+    """What the structured form says of `error`."""
+    code = getattr(error, "code", None)
+    if isinstance(error, WaystationError):
+        error = as_http_exception(request, error)
+    return code or _code(error.status_code), str(error.detail)
+
+
 def _response(request: Request, error: Exception) -> Response:
     code = getattr(error, "code", None)
     if isinstance(error, WaystationError):
@@ -100,6 +109,10 @@ def _response(request: Request, error: Exception) -> Response:
     if error.status_code in (401, 403):
         return _flat(request, error)
     return _structured(error.status_code, code, str(error.detail), error.headers)
+
+
+def _code(status: int) -> str:
+    return _CODES.get(status, "internal_error" if status >= 500 else "invalid_request")
 
 
 def _flat(request: Request, error: HTTPException) -> Response:
@@ -114,6 +127,6 @@ def _has_key(headers: Headers) -> bool:
 
 
 def _structured(status: int, code: str | None, detail: str, headers: Mapping[str, str] | None) -> Response:
-    code = code or _CODES.get(status, "internal_error" if status >= 500 else "invalid_request")
+    code = code or _code(status)
     body: dict[str, Any] = {"type": TYPE + code, "code": code, "detail": detail, "status": status}
     return json_response(body, status, headers)

@@ -15,6 +15,8 @@ __all__ = [
     "MissingField",
     "RevisionNotFound",
     "StaleRevision",
+    "ThreadNotFound",
+    "UnknownAgent",
 ]
 
 
@@ -71,6 +73,18 @@ class McpServerFailed(errors.UpstreamFailed):
     """An MCP server did not do what it was asked."""
 
     code = "upstream_error"
+
+
+class ThreadNotFound(errors.NotFound):
+    """check the thread's id: you have no such thread"""
+
+    code = "thread_not_found"
+
+
+class UnknownAgent(errors.BadInput):
+    """check agent_id and that the agent is shared with you: there is no such agent, or you have no access to it"""
+
+    code = "agent_not_found"
 
 
 class AccessDenied(errors.Forbidden):

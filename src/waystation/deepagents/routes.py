@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from waystation.deepagents.agents import health, hub, revisions, routes
 from waystation.deepagents.mcp_servers import oauth_routes
 from waystation.deepagents.mcp_servers import routes as mcp_routes
+from waystation.deepagents.threads import routes as thread_routes
 from waystation.http.router import Router
 
 __all__ = ["BASES", "deepagent_routes"]
@@ -14,7 +15,14 @@ __all__ = ["BASES", "deepagent_routes"]
 BASES = ("/v1/deepagents", "/v1/fleet", hub.HUB)
 """Below these paths errors have the form of this API."""
 
-_FAMILIES = (routes.router, health.router, revisions.router, mcp_routes.router, oauth_routes.router)
+_FAMILIES = (
+    routes.router,
+    health.router,
+    revisions.router,
+    thread_routes.router,
+    mcp_routes.router,
+    oauth_routes.router,
+)
 
 
 def deepagent_routes() -> Iterable[Router]:

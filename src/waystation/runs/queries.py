@@ -13,6 +13,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    and_,
     bindparam,
     cast,
     delete,
@@ -124,6 +125,7 @@ _SELECT_THREAD = select(
     threads.c.workspace,
     threads.c.owner_id,
     threads.c.agent_id,
+    and_(threads.c.owner_id.is_not(None), threads.c.title.is_(None)).label("untitled"),
 ).where(threads.c.thread_id == bindparam("thread_id"))
 _THREAD = Prepared(_SELECT_THREAD)
 

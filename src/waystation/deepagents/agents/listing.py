@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -10,19 +9,17 @@ from sqlalchemy import Connection, exists, literal, or_, select, tuple_
 from starlette.requests import Request
 
 from waystation.auth.access import Access
-from waystation.deepagents.errors import InvalidQuery
 from waystation.deepagents.identity import Principal
-from waystation.encoding import decode, encode
+from waystation.deepagents.paging import choice, cursor_at, page_size, place_of
 from waystation.storage.tables import deep_agent_shares, deep_agents
 
-__all__ = ["Page", "agents_page", "choice", "page_of", "page_size"]
+__all__ = ["LARGEST_PAGE", "Page", "agents_page", "page_of"]
 
 SortBy = Literal["created_at", "updated_at", "name"]
 SortOrder = Literal["asc", "desc"]
 Audience = Literal["user", "tenant"]
 
 LARGEST_PAGE = 100
-PAGE = 20
 
 _a = deep_agents.c
 _s = deep_agent_shares.c
@@ -48,21 +45,11 @@ class Page:
 
     def cursor(self, row: dict[str, Any]) -> str:
         """Where the next page begins, after `row`."""
-        place = [*self._asked, row[self.key], row["agent_id"]]
-        return base64.urlsafe_b64encode(encode(place)).decode().rstrip("=")
+        return cursor_at(self._asked, row[self.key], row["agent_id"])
 
     def at(self, cursor: str) -> Page:
         """This page after `cursor`. Raises InvalidQuery."""
-        try:
-            place = decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-            *asked, key, agent_id = place
-        except (ValueError, TypeError):
-            raise InvalidQuery("send the next_cursor of a page as it is: the cursor cannot be read") from None
-        if asked != self._asked:
-            raise InvalidQuery("repeat the parameters of the page before: the cursor was made for others")
-        if not isinstance(agent_id, str) or not isinstance(key, str if self.sort_by == "name" else int):
-            raise InvalidQuery("send the next_cursor of a page as it is: the cursor cannot be read")
-        return replace(self, after=(key, agent_id))
+        return replace(self, after=place_of(cursor, self._asked, str if self.sort_by == "name" else int))
 
     @property
     def _asked(self) -> list[str]:
@@ -76,26 +63,10 @@ def page_of(request: Request) -> Page:
         choice(request, "sort_order", get_args(SortOrder), "desc"),
         choice(request, "audience", get_args(Audience), "user"),
         request.query_params.get("name", "").casefold(),
-        page_size(request),
+        page_size(request, LARGEST_PAGE),
     )
     cursor = request.query_params.get("cursor")
     return page.at(cursor) if cursor else page
-
-
-def page_size(request: Request) -> int:
-    """Raises InvalidQuery."""
-    text = request.query_params.get("page_size", str(PAGE))
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= LARGEST_PAGE:
-        raise InvalidQuery(f"set page_size to a number from 1 to {LARGEST_PAGE}: it is {text[:20]!r}")
-    return int(text)
-
-
-def choice(request: Request, name: str, allowed: tuple[str, ...], default: str) -> str:
-    """Raises InvalidQuery."""
-    text = request.query_params.get(name, default)
-    if text not in allowed:
-        raise InvalidQuery(f"set {name} to one of {', '.join(allowed)}: it is {text[:20]!r}")
-    return text
 
 
 def agents_page(conn: Connection, page: Page, principal: Principal, access: Access) -> list[dict[str, Any]]:

@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from waystation.deepagents.agents import queries, wire
 from waystation.deepagents.agents.calls import Call, agent_uuid
-from waystation.deepagents.agents.listing import page_size
+from waystation.deepagents.agents.listing import LARGEST_PAGE
 from waystation.deepagents.agents.permissions import Level
 from waystation.deepagents.agents.schemas import AGENT, PAGING, REVISION_LIST
 from waystation.deepagents.errors import InvalidQuery, RevisionNotFound
 from waystation.deepagents.files.tree import Files
+from waystation.deepagents.paging import page_size
 from waystation.http.openapi import operation
 from waystation.http.responses import json_response
 from waystation.http.router import Router
@@ -30,7 +31,7 @@ router = Router(tags=["Managed Deep Agents"])
 )
 async def list_agent_revisions(request: Request, agent_id: str) -> Response:
     call, agent = await _reading(request, agent_id)
-    size, before = page_size(request), _before(request)
+    size, before = page_size(request, LARGEST_PAGE), _before(request)
     rows = await call.server.db.read(queries.list_revisions, agent["agent_id"], before, size)
     items = [wire.revision(row, agent["revision_number"]) for row in rows[:size]]
     cursor = str(items[-1]["number"]) if len(rows) > size else None

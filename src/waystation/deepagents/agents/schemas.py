@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from waystation.deepagents.agents.listing import LARGEST_PAGE, PAGE, Audience, SortBy, SortOrder
+from waystation.deepagents.agents.listing import LARGEST_PAGE, Audience, SortBy, SortOrder
+from waystation.deepagents.paging import PAGE
 
 __all__ = ["AGENT", "AGENT_LIST", "INCLUDE_FILES", "LISTING", "PAGING", "REVISION_LIST", "TIMEZONE"]
 

@@ -19,6 +19,7 @@ from waystation.runs.lifecycle.records import Claim, Created, claimed
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage.sealing import CONTEXT_KEY, current_context
 from waystation.streams import queries as event_queries
+from waystation.threads.owned import derived_title
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
 
@@ -177,6 +178,8 @@ def _prepare_thread(
             event_queries.delete_of_thread(conn, order.thread_id)
         return kwargs, metadata
     changes: dict[str, Any] = {} if own_ttl is None else ttl_columns(own_ttl, now)
+    if thread.untitled and (title := derived_title(order.kwargs.get("input"))) is not None:
+        changes["title"] = title
     if not was_busy:
         changes.update(status="busy", metadata=thread_metadata, config=thread_config)
     if changes:
