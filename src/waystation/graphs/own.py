@@ -63,8 +63,10 @@ class Admission:
     """Takes the place of the client's."""
     configurable: Mapping[str, Any]
     """Added to the run's, above what the client has chosen."""
-    thread: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
     """Columns of the thread to set."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Metadata of the thread to set, whatever the client has chosen."""
 
 
 class OwnGraph(Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from waystation.auth.access import OWNER
 from waystation.deepagents.agents import queries as agents
 from waystation.deepagents.agents.permissions import Level
 from waystation.deepagents.agents.settings import UTC
@@ -22,7 +23,7 @@ from waystation.errors import Conflict, UnprocessableInput
 from waystation.graphs.own import Admission, Arrival
 from waystation.reserved import MANAGED_GRAPH
 
-__all__ = ["SKIP_PROTECTION", "admit"]
+__all__ = ["TIMEZONE", "admit"]
 
 SKIP_PROTECTION = "skip_memory_write_protection"
 """In a thread's metadata: whether the agent may write to its memory without asking."""
@@ -42,9 +43,21 @@ def admit(conn: Connection, arrival: Arrival) -> Admission:
         pin = _pin_of_pause(conn, arrival, principal)
     pin = pin or _new_pin(arrival, agent, principal)
     timezone = arrival.configurable.get(TIMEZONE) or agent["settings"].get(TIMEZONE, UTC)
-    owned = arrival.thread is not None and arrival.thread.owner_id is not None
-    columns = {} if owned else {"owner_id": principal.user_id, "agent_id": agent["agent_id"]}
-    return Admission(command, {**pin.as_configurable(), TIMEZONE: timezone}, columns)
+    added = {**pin.as_configurable(), TIMEZONE: timezone}
+    if arrival.thread is not None and arrival.thread.owner_id is not None:
+        return Admission(command, added)
+    columns = {"owner_id": principal.user_id, "agent_id": agent["agent_id"]}
+    return Admission(command, added, columns, _marks(pin, principal))
+
+
+def _marks(pin: Pin, principal: Principal) -> dict[str, Any]:
+    """The metadata of a thread that has become one of an agent (MDA 9.2)."""
+    return {
+        OWNER: principal.user_id,
+        "tenant_id": principal.tenant_id,
+        "is_test_run": False,
+        SKIP_PROTECTION: not pin.protect_memory,
+    }
 
 
 def _require_own_thread(arrival: Arrival, principal: Principal) -> None:

@@ -21,9 +21,10 @@ def said(text: str) -> Any:
 async def test_an_agent_runs_as_an_assistant(managed: AsyncClient, sdk: LangGraphClient) -> None:
     agent = await managed.agents.create(name="clerk", system_prompt="Be brief.", skills=[SKILL])
     thread = (await sdk.threads.create())["thread_id"]
-    state: Any = await sdk.runs.wait(thread, agent["id"], input=said("skill report"))
-    assert "A report has three lines." in state["messages"][-1]["content"]
-    assert (await sdk.threads.get_state(thread))["values"]["messages"][-1] == state["messages"][-1]
+    answer: Any = await sdk.runs.wait(thread, agent["id"], input=said("skill report"))
+    assert "A report has three lines." in answer["messages"][-1]["content"]
+    state: Any = await sdk.threads.get_state(thread)
+    assert state["values"]["messages"][-1] == answer["messages"][-1]
     assert len(await sdk.threads.get_history(thread)) > 2
     stateless: Any = await sdk.runs.wait(None, agent["id"], input=said("Hello"))
     assert "You said: 'Hello'" in stateless["messages"][-1]["content"]
