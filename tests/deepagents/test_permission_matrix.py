@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from tests.conftest import connected
 from tests.deepagents.conftest import BASE, Keyed
-from waystation.deepagents.identity import user_uuid
+from waystation.auth.members import user_uuid
 
 Need = Literal["key", "workspace", "read", "run", "write", "owner"]
 

@@ -13,12 +13,12 @@ from sqlalchemy import Connection
 from waystation.auth.access import OWNER
 from waystation.deepagents.agents import queries as agents
 from waystation.deepagents.agents.permissions import Level
-from waystation.deepagents.agents.settings import UTC
 from waystation.deepagents.decisions import checked_resume
 from waystation.deepagents.errors import AccessDenied
 from waystation.deepagents.identity import Principal, principal_with
 from waystation.deepagents.runs.pin import Pin
 from waystation.deepagents.runs.queries import pin_of_state
+from waystation.deepagents.timezone import known_timezone
 from waystation.errors import Conflict, UnprocessableInput
 from waystation.graphs.own import Admission, Arrival
 from waystation.reserved import MANAGED_GRAPH
@@ -42,8 +42,8 @@ def admit(conn: Connection, arrival: Arrival) -> Admission:
         command = {**command, "resume": _checked(arrival, command["resume"])}
         pin = _pin_of_pause(conn, arrival, principal)
     pin = pin or _new_pin(arrival, agent, principal)
-    timezone = arrival.configurable.get(TIMEZONE) or agent["settings"].get(TIMEZONE, UTC)
-    added = {**pin.as_configurable(), TIMEZONE: timezone}
+    timezone = arrival.configurable.get(TIMEZONE, agent["settings"].get(TIMEZONE))
+    added = {**pin.as_configurable(), TIMEZONE: known_timezone(timezone)}
     if arrival.thread is not None and arrival.thread.owner_id is not None:
         return Admission(command, added)
     columns = {"owner_id": principal.user_id, "agent_id": agent["agent_id"]}
