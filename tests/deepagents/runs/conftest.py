@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ GATED = {"tools": [], "interrupt_config": {"write_file": True}}
 """The ``tools`` of an agent that asks before it writes files."""
 
 
-def words(text: str) -> list[dict[str, str]]:
+def words(text: str) -> list[Mapping[str, Any]]:
     """What a user says."""
     return [{"role": "user", "content": text}]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
 from waystation.deepagents.model_names import TRY_DEMO, fault_of
 from waystation.deepagents.models.keys import KEYS
 from waystation.errors import WaystationError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 __all__ = ["ModelUnavailable", "Models", "StandIns", "chat_model"]
 
@@ -86,6 +88,7 @@ def chat_model(name: str, **settings: Any) -> BaseChatModel:
             f"The model {name!r} needs a key: set {' or '.join(keys)} in the environment of the server ({TRY_DEMO})."
         )
     from langchain.chat_models import init_chat_model
+    from langchain_core.language_models import BaseChatModel
 
     try:
         made = init_chat_model(model, model_provider=provider, **settings)
