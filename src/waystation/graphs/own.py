@@ -66,7 +66,7 @@ class Admission:
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Columns of the thread to set."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """Metadata of the thread to set, whatever the client has chosen."""
+    """Members of the thread's metadata to set, above all others."""
 
 
 class OwnGraph(Protocol):

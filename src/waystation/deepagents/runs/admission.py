@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from waystation.auth.access import OWNER
 from waystation.deepagents.agents import queries as agents
 from waystation.deepagents.agents.permissions import Level
 from waystation.deepagents.decisions import checked_resume
@@ -18,6 +17,7 @@ from waystation.deepagents.errors import AccessDenied
 from waystation.deepagents.identity import Principal, principal_with
 from waystation.deepagents.runs.pin import Pin
 from waystation.deepagents.runs.queries import pin_of_state
+from waystation.deepagents.threads.queries import owner_members
 from waystation.deepagents.timezone import known_timezone
 from waystation.errors import Conflict, UnprocessableInput
 from waystation.graphs.own import Admission, Arrival
@@ -47,17 +47,8 @@ def admit(conn: Connection, arrival: Arrival) -> Admission:
     if arrival.thread is not None and arrival.thread.owner_id is not None:
         return Admission(command, added)
     columns = {"owner_id": principal.user_id, "agent_id": agent["agent_id"]}
-    return Admission(command, added, columns, _marks(pin, principal))
-
-
-def _marks(pin: Pin, principal: Principal) -> dict[str, Any]:
-    """The metadata of a thread that has become one of an agent (MDA 9.2)."""
-    return {
-        OWNER: principal.user_id,
-        "tenant_id": principal.tenant_id,
-        "is_test_run": False,
-        SKIP_PROTECTION: not pin.protect_memory,
-    }
+    switches = {"is_pinned": False, "is_test_run": False, SKIP_PROTECTION: not pin.protect_memory}
+    return Admission(command, added, columns, {**owner_members(principal, agent["agent_id"]), **switches})
 
 
 def _require_own_thread(arrival: Arrival, principal: Principal) -> None:

@@ -25,12 +25,22 @@ from waystation.threads import queries
 from waystation.threads.owned import SERVER_OWNED, changed_metadata, new_columns
 from waystation.threads.ttl import Ttl
 
-__all__ = ["attention_count", "create", "find", "find_whole", "update"]
+__all__ = ["attention_count", "create", "find", "find_whole", "owner_members", "update"]
 
 _t = threads.c
 
 _FIND = select(*SUMMARY).where(_t.thread_id == bindparam("thread_id"))
 _FIND_WHOLE = select(*WHOLE).where(_t.thread_id == bindparam("thread_id"))
+
+
+def owner_members(principal: Principal, agent_id: str) -> dict[str, Any]:
+    """The members of a thread's metadata that say whose it is (`waystation.threads.owned.SERVER_OWNED`)."""
+    return {
+        OWNER: principal.user_id,
+        "tenant_id": principal.tenant_id,
+        "graph_id": MANAGED_GRAPH,
+        "assistant_id": agent_id,
+    }
 
 
 def create(
@@ -51,12 +61,7 @@ def create(
 
     Raises AgentNotFound, AccessDenied, Conflict, and UnprocessableInput for a switch that is none."""
     agents.find(conn, agent_id, principal, agent_access, Level.RUN)
-    own = {
-        OWNER: principal.user_id,
-        "tenant_id": principal.tenant_id,
-        "graph_id": MANAGED_GRAPH,
-        "assistant_id": agent_id,
-    }
+    own = owner_members(principal, agent_id)
     given = {key: value for key, value in metadata.items() if key not in SERVER_OWNED}
     stored, columns = changed_metadata(own, {**given, **body.switches}, remove_nulls=True)
     row = queries.new_row(thread_id, stored, ttl, now, principal.workspace)

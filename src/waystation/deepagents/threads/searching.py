@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from waystation.deepagents.bodies import read_agent_body
 from waystation.deepagents.threads.calls import ThreadCall
-from waystation.deepagents.threads.wire import FOUND, found
+from waystation.deepagents.threads.wire import FOUND, STORED_METADATA, found
 from waystation.errors import UnprocessableInput
 from waystation.http.responses import json_response, pagination_headers
 from waystation.threads import search
@@ -34,11 +34,11 @@ async def search_threads(request: Request) -> Response:
         search.Order(body.sort_by or "created_at", ascending=body.sort_order == "asc"),
         search.Page(body.limit + 1, body.offset),
         (*(selected or FIELDS), *FOUND),
-        parse_extract(body.extract or {}),
+        [*parse_extract(body.extract or {}), STORED_METADATA],
         call.access,
     )
     headers = pagination_headers(body.offset, body.limit, len(rows))
-    return json_response([found(row, bool(selected)) for row in rows[: body.limit]], headers=headers)
+    return json_response([found(row, selected=bool(selected)) for row in rows[: body.limit]], headers=headers)
 
 
 async def count_threads(request: Request) -> Response:

@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from waystation.encoding import decode
 from waystation.storage.tables import threads
+from waystation.threads.extract import Extraction
 from waystation.threads.owned import READ_STATUS
 from waystation.threads.wire import columns, stored_thread
 from waystation.timestamps import iso
 
-__all__ = ["FOUND", "SUMMARY", "WHOLE", "found", "summary", "thread", "updated", "whole"]
+__all__ = ["FOUND", "STORED_METADATA", "SUMMARY", "WHOLE", "found", "summary", "thread", "updated", "whole"]
 
 _STATE = ("values", "interrupts", "error")
 
@@ -38,6 +38,9 @@ WHOLE = [*columns(_STATE), *SUMMARY]
 
 FOUND = ("agent_id", "title", "unread")
 """What `found` needs beside the fields of a thread of the Agent Server."""
+
+STORED_METADATA = Extraction("metadata", "metadata", ())
+"""And the metadata as an object. No client can give an extraction the name of a field."""
 
 
 def thread(row: Row[Any]) -> dict[str, Any]:
@@ -68,11 +71,15 @@ def whole(row: Row[Any]) -> dict[str, Any]:
     return {**summary(row), "thread_id": row.thread_id, **stored_thread(row, _STATE)}
 
 
-def found(row: Mapping[str, Any], selected: bool) -> dict[str, Any]:
+def found(row: Mapping[str, Any], *, selected: bool) -> dict[str, Any]:
     """What a search has found: a thread of the Agent Server, and unless fields were `selected` what this API says beside it."""
     shown = {name: value for name, value in row.items() if name not in FOUND}
+    extracted = shown.pop("extracted")
+    metadata = extracted.pop(STORED_METADATA.alias)
+    if extracted:
+        shown["extracted"] = extracted
     if "metadata" in row:
-        shown["metadata"] = _metadata(decode(row["metadata"].contents), unread=row["unread"])
+        shown["metadata"] = _metadata(metadata, unread=row["unread"])
     if not selected:
         shown |= {"id": row["thread_id"], "agent_id": row["agent_id"], **_title(row["title"])}
     return shown

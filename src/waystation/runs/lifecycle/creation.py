@@ -57,10 +57,10 @@ def create(conn: Connection, access: Access, graphs: Graphs, order: Order, now: 
     stopped, gone = _clear_the_way(conn, run_id, in_the_way, order, now) if in_the_way else ([], [])
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)
-    marks = {} if admission is None else admission.metadata
-    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, marks, was_busy=bool(active))
+    members = {} if admission is None else admission.metadata
+    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, members, was_busy=bool(active))
     if admission is not None and admission.columns:
-        queries.set_thread(conn, thread_id, **admission.columns)
+        queries.set_thread(conn, thread_id, title=derived_title(order.kwargs.get("input")), **admission.columns)
     if context := current_context():
         kwargs[CONTEXT_KEY] = dict(context)
     row = {
@@ -134,21 +134,21 @@ def _prepare_thread(
     assistant: Assistant,
     now: int,
     workspace: str,
-    marks: Mapping[str, Any],
+    members: Mapping[str, Any],
     *,
     was_busy: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Make the thread in the `workspace`, or mark it (spec 5.3, thread side effects); the run's kwargs and metadata. `marks` are metadata of the
-    thread that the client has no say in."""
+    """Make the thread in the `workspace`, or mark it (spec 5.3, thread side effects); the run's kwargs and metadata. `members` of the
+    thread's metadata are above all others."""
     own = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     requested = order.kwargs["config"]
     if thread is None:
-        thread_metadata = {**own, **(requested.get("metadata") or {}), **order.metadata, **marks}
+        thread_metadata = {**own, **(requested.get("metadata") or {}), **order.metadata, **members}
         thread_config: dict[str, Any] = {}
     elif was_busy:
-        thread_metadata, thread_config = thread.metadata, thread.config
+        thread_metadata, thread_config = {**thread.metadata, **members}, thread.config
     else:
-        thread_metadata = {**thread.metadata, **own, **marks}
+        thread_metadata = {**thread.metadata, **own, **members}
         thread_config = merged_thread_config(assistant.config or {}, thread.config or {}, requested)
     kwargs, metadata = configured(
         order,
@@ -183,6 +183,8 @@ def _prepare_thread(
     changes: dict[str, Any] = {} if own_ttl is None else ttl_columns(own_ttl, now)
     if thread.untitled and (title := derived_title(order.kwargs.get("input"))) is not None:
         changes["title"] = title
+    if members:
+        changes["metadata"] = thread_metadata
     if not was_busy:
         changes.update(status="busy", metadata=thread_metadata, config=thread_config)
     if changes:
