@@ -13,7 +13,8 @@ from managed_deepagents import AsyncClient, Client, ManagedDeepAgentsAPIError
 from starlette.applications import Starlette
 
 from tests.conftest import project_config
-from tests.deepagents.contract import checked
+from tests.deepagents.conftest import contractual
+from tests.deepagents.contract import check, checked
 from tests.deepagents.mcp_servers.conftest import KEY
 from tests.deepagents.mcp_servers.remote import RemoteServer
 from tests.live import LiveServer, listening
@@ -44,7 +45,11 @@ async def test_every_operation(
 ) -> None:
     remote = remotes()
     is_async = kind is AsyncClient
-    http: Any = httpx.AsyncClient(verify=False) if is_async else httpx.Client(verify=False)
+    http: Any = (
+        httpx.AsyncClient(verify=False, event_hooks={"response": [contractual]})
+        if is_async
+        else httpx.Client(verify=False, event_hooks={"response": [lambda response: check(response, response.read())]})
+    )
     client: Any = kind(api_url=live.url + base, http_client=http)
 
     created = await valued(client.mcp_servers.create(name="remote", url=remote.url, headers=HEADERS))
