@@ -70,7 +70,7 @@ async def test_every_operation(
         lambda: client.mcp_servers.register_oauth_provider(oauth["id"]),
         lambda: client.mcp_servers.list_tools(url=oauth["url"]),
         lambda: client.auth_sessions.create(session),
-        lambda: client.auth_sessions.get("s"),
+        lambda: client.auth_sessions.get(oauth["id"]),
     ]
     for ask in asking:
         with pytest.raises(ManagedDeepAgentsAPIError) as refused:
@@ -88,6 +88,8 @@ async def test_every_operation(
 
 def test_sign_in_has_to_be_asked_for_properly(live: LiveServer) -> None:
     with httpx.Client(base_url=f"{live.url}/v1/deepagents", verify=False) as http:
+        unknown = checked(http.get("/auth-sessions/nothing"))
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "auth_session_not_found")
         for body, code in (
             ({"scopes": [], "strategy": "REUSE"}, "missing_required_field"),
             ({"provider_id": "p", "scopes": "all", "strategy": "REUSE"}, "invalid_request_body"),
