@@ -9,6 +9,7 @@ from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
 from waystation.databases import encrypted, open_database
+from waystation.deepagents.compile.memory import AREA
 from waystation.deepagents.mcp_servers import McpServers
 from waystation.deepagents.models import Models
 from waystation.deepagents.runs import ManagedGraph
@@ -78,7 +79,7 @@ def build_server(
     store = custom_store or Store(db, config.store.ttl, index=index)
     graphs.attach(store, saver)
     # Agents keep their memory in the database whatever the project's store is, where no route of the store finds it.
-    memory = Store(db, area="agents")
+    memory = Store(db, area=AREA)
     mcp_servers = McpServers(db, config)
     models = Models(config.default_model, config.models)
     graphs.adopt(MANAGED_GRAPH, ManagedGraph(db, models, memory, mcp_servers.tools.within))

@@ -21,7 +21,9 @@ BASE = re.compile(r"/v1/(deepagents|fleet)(?=/)")
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 
-BEYOND = re.compile(r"\w+ /agents/[^/]+/revisions|POST /threads/count")
+BEYOND = re.compile(
+    r"\w+ /agents/[^/]+/revisions|POST /threads/count|\w+ /threads/[^/]+/(state|history|runs/(?!stream$))|GET /threads/[^/]+/runs"
+)
 """Routes that the contract does not have."""
 
 EVERYWHERE = {
@@ -30,6 +32,14 @@ EVERYWHERE = {
     "503": {"$ref": "#/components/responses/ServiceUnavailable"},
 }
 """What every operation may answer, although the contract does not say so of each (reference 3)."""
+
+STARTING = re.compile(r"/threads/[^/]+/runs(/stream)?")
+
+DECIDED = {
+    "409": {"$ref": "#/components/responses/Conflict"},
+    "422": {"$ref": "#/components/responses/UnprocessableEntity"},
+}
+"""What starting a run may answer as well: decisions, and strategies for threads that are busy, are not described at all."""
 
 formats = FormatChecker(formats=["uuid"])
 
@@ -53,12 +63,16 @@ def check(response: httpx.Response, content: bytes) -> None:
     operation = _operation(response.request.method, path)
     where = (response.request.method, path, response.status_code, content)
     assert operation is not None, where
-    described = {**EVERYWHERE, **operation["responses"]}.get(str(response.status_code))
+    further = DECIDED if STARTING.fullmatch(path) else {}
+    described = {**EVERYWHERE, **further, **operation["responses"]}.get(str(response.status_code))
     assert described is not None, where
     if "$ref" in described:
         described = CONTRACT["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]
     if "content" not in described:
         assert content == b"", where
+        return
+    if "text/event-stream" in described["content"]:
+        assert response.headers["content-type"].startswith("text/event-stream"), where
         return
     assert response.headers["content-type"] == "application/json", where
     schema = _closed(described["content"]["application/json"]["schema"])

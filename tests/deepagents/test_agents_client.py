@@ -111,7 +111,7 @@ async def test_both_base_paths_lead_to_the_same_agents(connect: Connect, client:
 SPELLINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"model": "openai:x"}, {"model_id": "openai:x"}),
     ({"model": {"id": "openai:x"}}, {"model_id": "openai:x"}),
-    ({"runtime": {"model": {"model_id": "named"}}}, {"model_id": "named"}),
+    ({"runtime": {"model": {"model_id": "openai:named"}}}, {"model_id": "openai:named"}),
     ({"runtime": {"model": {"id": "openai:x"}}, "model": "openai:y"}, {"model_id": "openai:x"}),
 ]
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from managed_deepagents import AsyncClient
 
+from tests.conftest import connected, served
 from tests.deepagents.conftest import BASE, EVERYTHING, URL
+from waystation.deepagents.compile import parse_tree
+from waystation.deepagents.files.tree import RESERVED
 
 SKILL = "---\nname: x\ndescription: what it does\nallowed-tools:\n  - a\n---\n\nDo it."
 
@@ -130,7 +134,16 @@ REFUSED: list[dict[str, Any]] = [
     {"files": {"skills/x/SKILL.md": "---\nname: x\ndescription: never closed\n"}},
     {"files": {"skills/x/SKILL.md": "---\nd: " + "[" * 5_000 + "\n---\n"}},
     {"files": {"skills/x/SKILL.md": "---\nd: " + "x" * 17_000 + "\n---\n"}},
+    {"files": {"skills/x/SKILL.md": "---\nname: x\ndescription: d\n---"}},
+    {"files": {"skills/x/SKILL.md": "---\nname: x\ndescription: d\nsince: 2024-13-13\n---\n"}},
     {"files": {"skills/x!/SKILL.md": SKILL}},
+    {"files": {"subagents/y/AGENTS.md": "y", "subagents/y/skills/x/SKILL.md": "no frontmatter"}},
+    {"files": {"subagents/y/AGENTS.md": "---\nname: z\n---\n"}},
+    {"files": {"subagents/y/AGENTS.md": "---\nmodel_id: gpt-5\n---\n"}},
+    *({"files": {f"{directory}/x": "x"}} for directory in RESERVED),
+    {"subagents": [{"name": "y", "model_id": "gpt-5"}]},
+    {"runtime": {"model": {"model_id": "gpt-5"}}},
+    {"model": "openai:"},
     {"files": {"skills/x": {"type": "skill", "repo_handle": "r"}}},
     {"files": {"a": {}}},
     {"files": {"a": {"content": "x", "repo_handle": "r"}}},
@@ -160,3 +173,38 @@ async def test_what_breaks_a_rule_changes_nothing(client: AsyncClient, http: htt
             assert refused.status_code == 422, str(body)[:200]
     assert await client.agents.get(made["id"], include_files=True) == made
     assert len((await client.agents.list())["items"]) == 1
+
+
+async def test_what_is_stored_compiles(client: AsyncClient) -> None:
+    """With what this server does not know left alone."""
+    tools = {"tools": [{"name": "t", "mcp_server_url": URL, "icon": "x"}], "version": 2}
+    files = {
+        "tools.json": json.dumps(tools),
+        "skills/x/SKILL.md": SKILL,
+        "skills/README.md": "none",
+        "skills/half/notes.md": "no skill yet",
+        "subagents/y/AGENTS.md": "\ufeff---\ncolor: red\nmodel_id: demo:chat\n---\nHi.",
+        "subagents/y/skills/x/SKILL.md": SKILL,
+        "subagents/half/tools.json": "{}",
+    }
+    made = await client.agents.create(name="a", files=files, include_files=True)
+
+    assert contents(made) == files
+    definition = parse_tree(contents(made))
+    assert [skill.name for skill in definition.skills] == [skill["name"] for skill in made["skills"]] == ["x"]
+    [subagent], [shown] = definition.subagents, made["subagents"]
+    assert (subagent.instructions, subagent.model) == (shown["instructions"], shown["model_id"]) == ("Hi.", "demo:chat")
+    assert [skill.directory for skill in subagent.skills] == ["subagents/y/skills/x"]
+
+
+async def test_models_of_the_servers_configuration(tmp_path: Path) -> None:
+    """One that is taken away does not keep an agent that names it from being changed."""
+    subagents = [{"name": "s", "model_id": "fast"}]
+    async with served(tmp_path, models={"fast": {"model": "demo:chat"}}) as app, connected(app) as http:
+        made = await http.post(f"{BASE}/agents", json={"name": "a", "model": "fast", "subagents": subagents})
+        assert made.status_code == 201
+        path = f"{BASE}/agents/{made.json()['id']}"
+    async with served(tmp_path) as app, connected(app) as http:
+        assert (await http.patch(path, json={"system_prompt": "new"})).status_code == 200
+        refused = await http.patch(path, json={"subagents": [{"name": "s", "model_id": "slow"}]})
+        assert (refused.status_code, "WAYSTATION_MODELS" in refused.json()["detail"]) == (422, True)

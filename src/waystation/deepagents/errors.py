@@ -6,6 +6,7 @@ from waystation import errors
 
 __all__ = [
     "AccessDenied",
+    "AgentGone",
     "AgentNotFound",
     "InvalidAgent",
     "InvalidBody",
@@ -17,6 +18,7 @@ __all__ = [
     "StaleRevision",
     "ThreadNotFound",
     "UnknownAgent",
+    "WrongAgent",
 ]
 
 
@@ -85,6 +87,18 @@ class UnknownAgent(errors.BadInput):
     """check agent_id and that the agent is shared with you: there is no such agent, or you have no access to it"""
 
     code = "agent_not_found"
+
+
+class WrongAgent(errors.BadInput):
+    """run the agent that the thread was made for, or make another thread: it is a thread of another agent"""
+
+    code = "invalid_request"
+
+
+class AgentGone(errors.UpstreamFailed):
+    """make a thread with another agent: the agent of this thread was deleted"""
+
+    code = "upstream_auth_failed"
 
 
 class AccessDenied(errors.Forbidden):

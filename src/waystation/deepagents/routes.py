@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from waystation.deepagents.agents import health, hub, revisions, routes
 from waystation.deepagents.mcp_servers import oauth_routes
 from waystation.deepagents.mcp_servers import routes as mcp_routes
+from waystation.deepagents.runs import routes as run_routes
 from waystation.deepagents.threads import routes as thread_routes
 from waystation.http.router import Router
 
@@ -20,6 +21,7 @@ _FAMILIES = (
     health.router,
     revisions.router,
     thread_routes.router,
+    run_routes.router,
     mcp_routes.router,
     oauth_routes.router,
 )

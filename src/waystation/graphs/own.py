@@ -63,7 +63,7 @@ class Admission:
     """Takes the place of the client's."""
     configurable: Mapping[str, Any]
     """Added to the run's, above what the client has chosen."""
-    thread: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
     """Columns of the thread to set."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Members of the thread's metadata to set, above all others."""

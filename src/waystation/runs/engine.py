@@ -69,8 +69,7 @@ class Engine:
     async def create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
         """Store several runs, all or none. A caller that is cancelled meanwhile leaves nothing half done."""
         await self._capacity.reserve(len(orders))
-        if self._tracing is not None and (carrier := self._tracing.carrier()):
-            orders = [replace(order, kwargs={**order.kwargs, "trace": carrier}) for order in orders]
+        orders = [self._traced(order) for order in orders]
         offers = [self._offer(order) for order in orders]
         write = self._db.write_few if len(orders) == 1 else self._db.write
         return await self._stored(offers, lambda: write(_create_all, access, self._graphs, orders, now_us(), offers))
@@ -86,6 +85,27 @@ class Engine:
             [offer],
             lambda: self._db.write(_create_drawn, access, self._graphs, thread_id, draw, now_us(), offer),
         )
+        return created
+
+    def _traced(self, order: Order) -> Order:
+        """The order with the trace that its run belongs to."""
+        if self._tracing is None or not (carrier := self._tracing.carrier()):
+            return order
+        return replace(order, kwargs={**order.kwargs, "trace": carrier})
+
+    async def create_on(
+        self, access: Access, order: Order, prepare: Callable[[Connection], None], *, new_thread: bool
+    ) -> Created:
+        """`create`, after what `prepare` does in the same transaction, such as making the thread if it is a `new_thread`. Raises
+        what `create` and `prepare` raise."""
+        traced = self._traced(order)
+
+        def draw(conn: Connection) -> Order:
+            prepare(conn)
+            return traced
+
+        created = await self.create_drawn(access, None if new_thread else order.thread_id, draw)
+        assert created is not None
         return created
 
     async def _stored(

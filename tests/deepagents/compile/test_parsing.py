@@ -8,7 +8,7 @@ import pytest
 
 from tests.deepagents.compile.given import MAIL, SKILL, toolbox
 from waystation.deepagents.compile import Skill, Subagent, Toolbox, ToolReference, parse_tree
-from waystation.errors import UnprocessableInput
+from waystation.deepagents.errors import InvalidAgent
 
 
 def test_a_whole_tree() -> None:
@@ -28,7 +28,7 @@ def test_a_whole_tree() -> None:
         memory="agent",
     )
     assert definition.instructions == "---\nnot: frontmatter here\n---\nVerbatim."
-    assert definition.toolbox == Toolbox((ToolReference("send", MAIL, MAIL, "send"),), {"send": True})
+    assert definition.toolbox == Toolbox((ToolReference("send", f"{MAIL}/", f"{MAIL}/", "send"),), {"send": True})
     assert definition.skills == (Skill("report", "How to write a report", "skills/report"),)
     skill = Skill("report", "How to write a report", "subagents/my clerk/skills/report")
     assert definition.subagents == (Subagent("my clerk", "You file.\n", "files", "openai:x", Toolbox(), (skill,)),)
@@ -73,42 +73,32 @@ def test_the_digest_tells_definitions_apart() -> None:
 @pytest.mark.parametrize(
     ("path", "text", "said"),
     [
-        ("tools.json", "{", "tools.json, line 1, column 2: not JSON"),
-        ("tools.json", "[]", "tools.json: must hold an object"),
-        ("tools.json", '{"tool": []}', "tools.json: tool: there is no such key; known are interrupt_config, tools"),
-        ("tools.json", '{"tools": {}}', "tools.json: tools: must be an array"),
-        ("tools.json", '{"tools": ["x"]}', "tools.json: tools[0]: must be an object"),
-        ("tools.json", '{"tools": [{"name": "x"}]}', "tools.json: tools[0]: mcp_server_url: must be a non-empty"),
-        ("tools.json", '{"tools": [{"name": 1}]}', "tools.json: tools[0]: name: must be a string"),
-        ("tools.json", '{"tools": [{"name": "x", "url": "y"}]}', "tools.json: tools[0]: url: there is no such key"),
-        ("tools.json", '{"interrupt_config": []}', "tools.json: interrupt_config: must be an object"),
-        ("tools.json", '{"interrupt_config": {"x": 1}}', "tools.json: interrupt_config['x']: must be true or false"),
-        ("skills/x/SKILL.md", "No fence", "skills/x/SKILL.md: must begin with frontmatter"),
-        ("skills/x/SKILL.md", "---\nname: x\n", "no line --- ends it"),
-        ("skills/x/SKILL.md", "---\nname: [\n---\n", "skills/x/SKILL.md, line 3: the frontmatter is not YAML"),
-        ("skills/x/SKILL.md", "---\n- a\n---\n", "must hold `key: value` lines"),
-        ("skills/x/SKILL.md", "---\nname: x\n---\n", "skills/x/SKILL.md: description: the frontmatter needs one"),
-        ("skills/x/SKILL.md", "---\nname: 1\ndescription: d\n---\n", "skills/x/SKILL.md: name: must be text"),
-        ("skills/x/more.md", "", "skills/x: a skill needs a SKILL.md"),
-        ("skills/x!/SKILL.md", SKILL, "skills/x!: a skill's name has letters"),
-        ("skills/ /SKILL.md", SKILL, "skills/ : a skill's name has letters"),
-        ("skills/x", "", "skills/x: a skill is a directory"),
-        ("skills", "", "skills: is a file"),
-        ("subagents/x/tools.json", "{}", "subagents/x: a subagent needs an AGENTS.md"),
-        ("subagents/x/AGENTS.md", "---\nmodel: y\n---\n", "subagents/x/AGENTS.md: model: there is no such key"),
-        ("subagents/x/AGENTS.md", "---\nname: y\n---\n", "subagents/x/AGENTS.md: name: is 'y'"),
-        ("memories/AGENTS.md", "", "memories/AGENTS.md: memories/ belongs to the running agent"),
-        ("/AGENTS.md", "", "a path is relative"),
-        ("docs/../x", "", "a path is relative"),
-        ("docs\\x", "", "a path is relative"),
+        ("tools.json", "{", "correct 'tools.json': Invalid JSON"),
+        ("tools.json", "[]", "correct 'tools.json'"),
+        ("tools.json", '{"tools": {}}', "correct 'tools.json': tools:"),
+        ("tools.json", '{"tools": [{"name": "x"}]}', "tools.0.mcp_server_url"),
+        ("tools.json", '{"interrupt_config": {"x": 1}}', "use true or false for 'x'"),
+        ("skills/x/SKILL.md", "No fence", "add a 'name' to the frontmatter of 'skills/x/SKILL.md'"),
+        (
+            "subagents/y/skills/x/SKILL.md",
+            "---\nname: x\n---\n",
+            "correct 'subagents/y/skills/x/SKILL.md': description",
+        ),
+        ("memories/AGENTS.md", "", "memories/ belongs to the running agent"),
+        ("docs/../x", "", "none of its segments may be empty"),
     ],
 )
-def test_what_is_wrong_with_a_tree(path: str, text: str, said: str) -> None:
-    with pytest.raises(UnprocessableInput) as caught:
-        parse_tree({path: text})
+def test_what_cannot_be_stored_is_not_compiled_either(path: str, text: str, said: str) -> None:
+    with pytest.raises(InvalidAgent) as caught:
+        parse_tree({"subagents/y/AGENTS.md": "", path: text})
     assert said in caught.value.message
 
 
-def test_subagents_that_differ_in_capitals_only() -> None:
-    with pytest.raises(UnprocessableInput, match=r"subagents/clerk: differs from subagents/Clerk in capitals"):
-        parse_tree({"subagents/Clerk/AGENTS.md": "", "subagents/clerk/AGENTS.md": ""})
+def test_what_means_nothing_to_the_server_is_a_file() -> None:
+    files = {"skills": "a", "subagents/x/tools.json": "{}", "docs/b.md": "b"}
+    definition = parse_tree(files)
+    assert (definition.subagents, definition.skills, definition.files) == ((), (), files)
+    tools = {"tools": [{"name": "n", "mcp_server_url": MAIL, "icon": "x"}], "version": 2}
+    assert len(parse_tree({"tools.json": json.dumps(tools)}).toolbox.tools) == 1
+    [subagent] = parse_tree({"subagents/x/AGENTS.md": "---\ncolor: red\n---\nHi."}).subagents
+    assert subagent.instructions == "Hi."

@@ -13,7 +13,8 @@ from managed_deepagents import AsyncClient, Client, ManagedDeepAgentsAPIError
 from starlette.applications import Starlette
 
 from tests.conftest import project_config
-from tests.deepagents.contract import checked
+from tests.deepagents.conftest import contractual
+from tests.deepagents.contract import check, checked
 from tests.deepagents.mcp_servers.conftest import KEY
 from tests.deepagents.mcp_servers.remote import RemoteServer
 from tests.live import LiveServer, listening
@@ -44,7 +45,11 @@ async def test_every_operation(
 ) -> None:
     remote = remotes()
     is_async = kind is AsyncClient
-    http: Any = httpx.AsyncClient(verify=False) if is_async else httpx.Client(verify=False)
+    http: Any = (
+        httpx.AsyncClient(verify=False, event_hooks={"response": [contractual]})
+        if is_async
+        else httpx.Client(verify=False, event_hooks={"response": [lambda response: check(response, response.read())]})
+    )
     client: Any = kind(api_url=live.url + base, http_client=http)
 
     created = await valued(client.mcp_servers.create(name="remote", url=remote.url, headers=HEADERS))
@@ -65,7 +70,7 @@ async def test_every_operation(
         lambda: client.mcp_servers.register_oauth_provider(oauth["id"]),
         lambda: client.mcp_servers.list_tools(url=oauth["url"]),
         lambda: client.auth_sessions.create(session),
-        lambda: client.auth_sessions.get("s"),
+        lambda: client.auth_sessions.get(oauth["id"]),
     ]
     for ask in asking:
         with pytest.raises(ManagedDeepAgentsAPIError) as refused:
@@ -83,6 +88,8 @@ async def test_every_operation(
 
 def test_sign_in_has_to_be_asked_for_properly(live: LiveServer) -> None:
     with httpx.Client(base_url=f"{live.url}/v1/deepagents", verify=False) as http:
+        unknown = checked(http.get("/auth-sessions/nothing"))
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "auth_session_not_found")
         for body, code in (
             ({"scopes": [], "strategy": "REUSE"}, "missing_required_field"),
             ({"provider_id": "p", "scopes": "all", "strategy": "REUSE"}, "invalid_request_body"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,10 +14,11 @@ from waystation.auth.access import Access
 from waystation.deepagents.agents import queries
 from waystation.deepagents.agents.permissions import Level
 from waystation.deepagents.agents.queries import Commit
-from waystation.deepagents.errors import AgentNotFound, StaleRevision
+from waystation.deepagents.errors import AgentNotFound, InvalidAgent, StaleRevision
 from waystation.deepagents.files.definition import definition_of
 from waystation.deepagents.files.tree import Files
 from waystation.deepagents.identity import Principal, principal_of
+from waystation.deepagents.model_names import fault_of
 from waystation.http.authorization import allowed, metadata_of
 from waystation.timestamps import now_us
 
@@ -43,6 +44,11 @@ class Call:
     metadata: Mapping[str, Any]
     """What the handlers want to be noted on the agent."""
 
+    @property
+    def models(self) -> Collection[str]:
+        """The models that can be named without a provider."""
+        return self.server.config.models
+
     @classmethod
     async def of(cls, request: Request, action: str, value: Mapping[str, Any]) -> Call:
         """Raises AccessDenied for another workspace, and what `waystation.http.authorization.allowed` does."""
@@ -65,7 +71,9 @@ class Call:
         for _ in range(ATTEMPTS):
             before, files = await self.load(agent_id, Level.WRITE)
             changes, changed = await asyncio.to_thread(change, before, files)
-            commit = None if changed is None else await asyncio.to_thread(checked_commit, changed)
+            commit = None
+            if changed is not None:
+                commit = await asyncio.to_thread(checked_commit, changed, self.models, files)
             if self.metadata:
                 changes = {**changes, "metadata": {**before["metadata"], **self.metadata}}
             now = now_us()
@@ -75,10 +83,19 @@ class Call:
         raise StaleRevision
 
 
-def checked_commit(files: Files) -> Commit:
-    """The tree as a revision. Raises InvalidAgent for one that cannot be read again."""
-    definition_of(files)
+def checked_commit(files: Files, models: Collection[str], before: Files | None = None) -> Commit:
+    """The tree as a revision. Raises InvalidAgent for one that cannot be compiled: it cannot be read, or a subagent names a model
+    that is none of the configured `models` and that no subagent named `before`."""
+    for name in _model_names(files):
+        fault = fault_of(name, models)
+        if fault is not None and name not in _model_names(before or {}):
+            raise InvalidAgent(f"correct the model_id of a subagent: {fault}")
     return Commit.of(files)
+
+
+def _model_names(files: Files) -> list[str]:
+    named = (each.get("model_id", "").strip() for each in definition_of(files).subagents)
+    return [name for name in named if name]
 
 
 def agent_uuid(text: str) -> str:

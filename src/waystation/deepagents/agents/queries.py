@@ -15,10 +15,12 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select, upda
 from waystation import assistants
 from waystation.auth.access import Access
 from waystation.deepagents.agents.permissions import Level, level_of, require, require_owner, shared_with
+from waystation.deepagents.compile import memory
 from waystation.deepagents.files.tree import Files, Manifest, digest_of, manifest_of, revision_of
 from waystation.deepagents.identity import Principal
 from waystation.reserved import MANAGED_GRAPH
 from waystation.storage.tables import deep_agent_files, deep_agent_revisions, deep_agent_shares, deep_agents
+from waystation.store.areas import forget
 
 __all__ = [
     "Commit",
@@ -124,13 +126,14 @@ def clone(conn: Connection, source: Mapping[str, Any], row: Mapping[str, Any], c
 
 
 def remove(conn: Connection, agent_id: str, principal: Principal, access: Access) -> None:
-    """Delete an agent, if there is one that the caller sees. Raises AccessDenied unless it is the caller's."""
+    """Delete an agent with its memories, if there is one that the caller sees. Raises AccessDenied unless it is the caller's."""
     row = conn.execute(access.limit(_FIND, _a.metadata), {"agent_id": agent_id}).first()
     if row is None or level_of(row._asdict(), principal) is Level.NONE:
         return
     require_owner(row._asdict(), principal)
     conn.execute(delete(deep_agents).where(_a.agent_id == agent_id))
     assistants.withdraw(conn, agent_id)
+    forget(conn, row.workspace, memory.AREA, memory.memories_of(agent_id))
 
 
 def at_revision(conn: Connection, agent_id: str, number: int | None) -> tuple[dict[str, Any], dict[str, str]] | None:

@@ -16,10 +16,11 @@ from waystation.deepagents.agents.listing import agents_page, page_of
 from waystation.deepagents.agents.models import AgentClone, AgentCreate, AgentUpdate
 from waystation.deepagents.agents.permissions import Level, new_permissions, require_owner
 from waystation.deepagents.agents.schemas import AGENT, AGENT_LIST, INCLUDE_FILES, LISTING, TIMEZONE
-from waystation.deepagents.agents.settings import CLONED, UTC, given_timezone, new_settings, updated_settings
+from waystation.deepagents.agents.settings import CLONED, given_timezone, new_settings, require_model, updated_settings
 from waystation.deepagents.bodies import read_agent_body
 from waystation.deepagents.errors import AgentNotFound, StaleRevision
 from waystation.deepagents.files.tree import Files
+from waystation.deepagents.timezone import DEFAULT
 from waystation.http.openapi import operation
 from waystation.http.responses import empty, json_response
 from waystation.http.router import Router
@@ -47,8 +48,9 @@ async def create_agent(request: Request) -> Response:
     body = await read_agent_body(request, AgentCreate)
     agent_id = str(uuid7())
     call = await Call.of(request, "create", {"assistant_id": agent_id, "name": body.name})
+    require_model(body, call.models)
     files = await asyncio.to_thread(body.tree_changes.applied_to, {})
-    commit = await asyncio.to_thread(checked_commit, files)
+    commit = await asyncio.to_thread(checked_commit, files, call.models)
     row = _new_row(call, agent_id, body.name, new_settings(body, given_timezone(request)))
     return _answer(request, call, await call.server.db.write(queries.create, row, commit), files, 201)
 
@@ -70,6 +72,7 @@ async def update_agent(request: Request, agent_id: str) -> Response:
     def change(before: dict[str, Any], files: Files) -> tuple[Mapping[str, Any], Files | None]:
         if body.permissions is not None:
             require_owner(before, call.principal)
+        require_model(body, call.models)
         changes: dict[str, Any] = {"settings": updated_settings(before["settings"], body, timezone)}
         if body.name is not None:
             changes["name"] = body.name
@@ -104,7 +107,7 @@ async def clone_agent(request: Request, agent_id: str) -> Response:
         settings = {
             **{key: source["settings"][key] for key in CLONED if key in source["settings"]},
             "permissions": new_permissions(body.permissions),
-            "user_timezone": given_timezone(request) or UTC,
+            "user_timezone": given_timezone(request) or DEFAULT,
         }
         row = _new_row(call, copy_id, name, settings)
         stored = await call.server.db.write(queries.clone, source, row, queries.Commit.of(files))

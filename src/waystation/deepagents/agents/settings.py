@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
 from waystation.deepagents.agents.models import AgentFields, Backend, Runtime
 from waystation.deepagents.agents.permissions import new_permissions, replaced_permissions
+from waystation.deepagents.errors import InvalidAgent
+from waystation.deepagents.model_names import fault_of
+from waystation.deepagents.timezone import DEFAULT, known_timezone
 
-__all__ = ["CLONED", "UTC", "given_timezone", "new_settings", "updated_settings"]
-
-UTC = "UTC"
+__all__ = ["CLONED", "given_timezone", "new_settings", "require_model", "updated_settings"]
 
 CLONED = ("description", "runtime", "backend", "configurable")
 """What a copy has from its original."""
@@ -21,9 +21,17 @@ CLONED = ("description", "runtime", "backend", "configurable")
 TIMEZONE = "x-user-timezone"
 
 
+def require_model(body: AgentFields, configurations: Collection[str]) -> None:
+    """Raises InvalidAgent if the model that the body names cannot be one of this server's."""
+    if body.runtime is not None and body.runtime.model is not None:
+        fault = fault_of(body.runtime.model.model_id, configurations)
+        if fault is not None:
+            raise InvalidAgent(f"correct 'runtime.model.model_id': {fault}")
+
+
 def new_settings(body: AgentFields, timezone: str | None) -> dict[str, Any]:
     """The settings of a new agent."""
-    return {"permissions": new_permissions(body.permissions), "user_timezone": timezone or UTC, **_given(body)}
+    return {"permissions": new_permissions(body.permissions), "user_timezone": timezone or DEFAULT, **_given(body)}
 
 
 def updated_settings(before: Mapping[str, Any], body: AgentFields, timezone: str | None) -> dict[str, Any]:
@@ -39,12 +47,7 @@ def updated_settings(before: Mapping[str, Any], body: AgentFields, timezone: str
 def given_timezone(request: Request) -> str | None:
     """The caller's time zone: None if nothing is said of it, UTC for what is not one (MDA 8)."""
     text = request.headers.get(TIMEZONE)
-    if text is None:
-        return None
-    try:
-        return ZoneInfo(text).key
-    except (ValueError, OSError):  # unknown, empty, or a path
-        return UTC
+    return None if text is None else known_timezone(text)
 
 
 def _given(body: AgentFields) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class ToolReference:
     name: str
     """As the server calls it."""
     server_url: str
-    """Without surrounding space and trailing slashes."""
+    """As the agent names it: spellings of one URL are told by `waystation.deepagents.urls.url_key`."""
     server_name: str
     """The URL if nothing else is given."""
     display_name: str

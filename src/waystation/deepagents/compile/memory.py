@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["DIRECTORY", "HOT_FILE", "NAMESPACE", "memory_namespace"]
+__all__ = ["AREA", "DIRECTORY", "HOT_FILE", "NAMESPACE", "memories_of", "memory_namespace"]
+
+AREA = "agents"
+"""The area of the store in which a server keeps it, out of reach of the store's routes."""
 
 DIRECTORY = "/memories/"
 """Where the agent sees it."""
@@ -26,7 +29,12 @@ def memory_namespace(agent_id: str, user_id: str, scope: Literal["user", "agent"
     "encoding", "created_at", "modified_at"}``.
     """
     owner = ("user", _label(user_id)) if scope == "user" else ("shared",)
-    return ("deepagents", _label(agent_id), "memories", *owner)
+    return (*memories_of(agent_id), *owner)
+
+
+def memories_of(agent_id: str) -> tuple[str, ...]:
+    """The namespace that all memories of an agent are below."""
+    return ("deepagents", _label(agent_id), "memories")
 
 
 def _label(text: str) -> str:

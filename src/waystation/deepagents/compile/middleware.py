@@ -17,7 +17,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from waystation.deepagents.compile.timezone import date_line
+from waystation.deepagents.timezone import date_line
 
 __all__ = ["FreshMemory", "FreshSkills", "RunNotes", "ToolFailures"]
 

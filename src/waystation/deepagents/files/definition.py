@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from waystation.deepagents.errors import InvalidAgent
 from waystation.deepagents.files import frontmatter
 from waystation.deepagents.files.models import Skill, Subagent, tools_of
-from waystation.deepagents.files.tree import Files
+from waystation.deepagents.files.tree import Files, check_free
 from waystation.http.bodies import describe
 
-__all__ = ["PROMPT", "SKILL", "SKILLS", "SUBAGENTS", "TOOLS", "Definition", "definition_of", "folders"]
+__all__ = ["PROMPT", "SKILL", "SKILLS", "SUBAGENTS", "TOOLS", "Definition", "definition_of", "folders", "skills_in"]
 
 PROMPT = "AGENTS.md"
 TOOLS = "tools.json"
@@ -35,6 +35,8 @@ class Definition:
 
 def definition_of(files: Files) -> Definition:
     """Read the whole tree. Raises InvalidAgent, naming the file, for one that is not what its path says."""
+    for path in files:
+        check_free(path)
     names = _named(files, SUBAGENTS, PROMPT)
     if len({name.casefold() for name in names}) < len(names):
         raise InvalidAgent("rename one of the subagents: two of them have the same name but for upper and lower case")
@@ -42,17 +44,22 @@ def definition_of(files: Files) -> Definition:
         files.get(PROMPT),
         tools_of(files[TOOLS], TOOLS) if TOOLS in files else None,
         [_subagent(files, name) for name in names],
-        [_skill(files, name) for name in _named(files, SKILLS, SKILL)],
+        skills_in(files),
     )
+
+
+def skills_in(files: Files, subagent: str | None = None) -> list[dict[str, Any]]:
+    """The skills of the agent, or those of a `subagent`, which are no typed field. Raises InvalidAgent."""
+    above = SKILLS if subagent is None else f"{SUBAGENTS}/{subagent}/{SKILLS}"
+    return [_skill(files, above, name) for name in _named(files, above, SKILL)]
 
 
 def folders(files: Files, above: str) -> dict[str, list[str]]:
     """The paths below each folder of `above`, by the folder's name."""
     found: dict[str, list[str]] = {}
     for path in sorted(files):
-        first, _, rest = path.partition("/")
-        name, below, _ = rest.partition("/")
-        if first == above and below:
+        name, below, _ = path.removeprefix(f"{above}/").partition("/")
+        if path.startswith(f"{above}/") and below:
             found.setdefault(name, []).append(path)
     return found
 
@@ -64,20 +71,24 @@ def _named(files: Files, above: str, by: str) -> list[str]:
 def _subagent(files: Files, name: str) -> dict[str, Any]:
     folder = f"{SUBAGENTS}/{name}"
     path = f"{folder}/{PROMPT}"
-    fields, body = frontmatter.read(files[path], path)
+    fields, body = frontmatter.read(files[path].removeprefix("\ufeff"), path)
+    if fields.get("name", name) != name:
+        raise InvalidAgent(f"leave 'name' out of the frontmatter of {path!r}: the directory says {name!r}")
     found: dict[str, Any] = {"name": name, **_chosen(fields, "description", "model_id"), "instructions": body}
     _check(Subagent, found, path)
+    skills_in(files, name)
     if (tools := f"{folder}/{TOOLS}") in files:
         found["tools"] = tools_of(files[tools], tools)
     return found
 
 
-def _skill(files: Files, name: str) -> dict[str, Any]:
-    folder = f"{SKILLS}/{name}/"
+def _skill(files: Files, above: str, name: str) -> dict[str, Any]:
+    folder = f"{above}/{name}/"
     path = folder + SKILL
     fields, body = frontmatter.read(files[path], path)
-    if "name" not in fields:
+    if not fields.get("name", "").strip():
         raise InvalidAgent(f"add a 'name' to the frontmatter of {path!r}: a skill needs one")
+    frontmatter.require_readable(files[path], path)
     found: dict[str, Any] = {
         "type": "inline",
         "name": name,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from waystation.deepagents.errors import InvalidAgent
 from waystation.encoding import encode
 
-__all__ = ["read", "write"]
+__all__ = ["read", "require_readable", "write"]
 
 FENCE = "---"
+
+_READ_AGAIN = re.compile(r"---\s*\n(.*?)\n---\s*\n", re.DOTALL)
+"""What the library takes for frontmatter."""
 
 LONGEST = 16 * 1024
 """Characters of a frontmatter: YAML takes long to read."""
@@ -35,6 +39,22 @@ def read(text: str, path: str) -> tuple[dict[str, str], str]:
     if rest and not rest[0].strip():
         rest = rest[1:]
     return fields, "\n".join(rest)
+
+
+def require_readable(text: str, path: str) -> None:
+    """Raises InvalidAgent for a skill that `read` accepts and the library, which reads it again in a run, would leave out or fail
+    for."""
+    found = _READ_AGAIN.match(text)
+    if found is None:
+        raise InvalidAgent(f"end the line '---' below the frontmatter of {path!r}: the file ends in it")
+    import yaml
+
+    try:
+        yaml.load(found[1], getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError):
+        raise InvalidAgent(
+            f"put the values in the frontmatter of {path!r} into quotes: one looks like a date or a number and is none"
+        ) from None
 
 
 def _fields(block: str, path: str) -> dict[str, str]:

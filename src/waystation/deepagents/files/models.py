@@ -31,7 +31,7 @@ def _slug(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if not re.match(r"https?://[^\s/]", filled(text).strip()):
+    if not re.match(r"https?://[^\s/]", filled(text).strip(), re.IGNORECASE):
         raise rule("give a URL that begins with https:// or http://")
     return text.strip()
 
@@ -61,12 +61,15 @@ class Tools(Body):
     interrupt_config: Annotated[dict[str, bool] | None, BeforeValidator(_flags)] = None
 
     def plain(self) -> dict[str, Any]:
-        """With the names that are left out filled in (MDA 7.1)."""
-        found = self.model_dump(exclude_none=True)
+        """What is known of it, with the names that are left out filled in (MDA 7.1)."""
+        found = self.model_dump(exclude_none=True, include=_KNOWN)
         for tool in found["tools"]:
             tool["mcp_server_name"] = tool.get("mcp_server_name") or tool["mcp_server_url"]
             tool["display_name"] = tool.get("display_name") or tool["name"]
         return found
+
+
+_KNOWN: Any = {"interrupt_config": True, "tools": {"__all__": set(Tool.model_fields)}}
 
 
 class Subagent(Body):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from waystation.deepagents.errors import InvalidAgent
 from waystation.encoding import encode
 
-__all__ = ["Files", "Manifest", "check_path", "check_tree", "digest_of", "manifest_of", "revision_of"]
+__all__ = ["Files", "Manifest", "check_free", "check_path", "check_tree", "digest_of", "manifest_of", "revision_of"]
 
 Files = Mapping[str, str]
 """Contents by path."""
@@ -19,6 +19,9 @@ Manifest = Mapping[str, str]
 MOST_FILES = 1_000
 LONGEST_PATH = 512
 """Characters."""
+
+RESERVED = ("memories", "large_tool_results", "conversation_history")
+"""Directories that belong to the running agent: its memory, and what the library puts aside."""
 
 LARGEST_FILE = 1024 * 1024
 """Bytes in UTF-8."""
@@ -40,6 +43,13 @@ def check_path(path: str, where: str) -> None:
         )
     if any(segment in ("", ".", "..") for segment in path.split("/")):
         raise InvalidAgent(f"change the path {shown} in {where}: none of its segments may be empty, '.' or '..'")
+
+
+def check_free(path: str) -> None:
+    """Raise InvalidAgent for a file that the running agent would not see, because it has one of its own there."""
+    first = path.partition("/")[0]
+    if first in RESERVED:
+        raise InvalidAgent(f"move {path[:100]!r} to another directory: {first}/ belongs to the running agent")
 
 
 def check_tree(files: Files) -> None:

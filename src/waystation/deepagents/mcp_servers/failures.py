@@ -13,6 +13,7 @@ __all__ = [
     "OAuthUnavailable",
     "ServerFailed",
     "ServerNotFound",
+    "SessionNotFound",
 ]
 
 FailureKind = Literal["auth_failed", "unreachable", "invalid_response"]
@@ -22,6 +23,12 @@ class ServerNotFound(errors.NotFound):
     """use the id of a registered MCP server, or the URL of one: there is no such server in this workspace"""
 
     code = "mcp_server_not_found"
+
+
+class SessionNotFound(errors.NotFound):
+    """use the id that began the sign-in: there is no such auth session"""
+
+    code = "auth_session_not_found"
 
 
 class DuplicateServer(errors.Conflict):

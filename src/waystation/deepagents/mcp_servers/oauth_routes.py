@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from waystation.deepagents.bodies import read_agent_body
 from waystation.deepagents.errors import InvalidBody
 from waystation.deepagents.identity import require_for
-from waystation.deepagents.mcp_servers.failures import OAuthUnavailable
+from waystation.deepagents.mcp_servers.failures import OAuthUnavailable, SessionNotFound
 from waystation.deepagents.mcp_servers.models import AuthSessionCreate, OAuthProviderRequest
 from waystation.deepagents.mcp_servers.routes import Call
 from waystation.deepagents.mcp_servers.targets import is_oauth
@@ -44,4 +46,8 @@ async def create_auth_session(request: Request) -> Response:
 @router.get("/auth-sessions/{session_id}", **operation("See how a sign-in goes", answer=SESSION_SCHEMA))
 async def get_auth_session(request: Request, session_id: str) -> Response:
     await Call.of(request, "read")
+    try:
+        UUID(session_id)
+    except ValueError:
+        raise SessionNotFound from None
     raise OAuthUnavailable

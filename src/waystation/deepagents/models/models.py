@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
+from waystation.deepagents.model_names import TRY_DEMO, fault_of
 from waystation.deepagents.models.keys import KEYS
 from waystation.errors import WaystationError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 __all__ = ["ModelUnavailable", "Models", "StandIns", "chat_model"]
 
@@ -19,8 +22,6 @@ log = structlog.get_logger("waystation.deepagents")
 
 DEMO = "demo"
 """The provider that needs no key and no network."""
-
-TRY_DEMO = "demo:chat needs no key"
 
 
 class ModelUnavailable(WaystationError):
@@ -46,15 +47,10 @@ class Models:
                 "The agent names no model, and the server has no default: set runtime.model.model_id of the agent, or "
                 f"WAYSTATION_DEFAULT_MODEL of the server ({TRY_DEMO})."
             )
+        _require_name(name, self._configurations)
         if ":" in name:
             return chat_model(name)
-        configuration = self._configurations.get(name)
-        if configuration is None:
-            known = f"known are {', '.join(sorted(self._configurations))}" if self._configurations else "there are none"
-            raise ModelUnavailable(
-                f"The server has no model configuration {name!r} (WAYSTATION_MODELS); {known}. A model itself is named as "
-                f"provider:model, such as openai:gpt-5-mini ({TRY_DEMO})."
-            )
+        configuration = self._configurations[name]
         settings = {key: value for key, value in configuration.items() if key != "model"}
         return chat_model(configuration["model"], **settings)
 
@@ -66,15 +62,20 @@ class StandIns(Models):
         return chat_model("demo:chat")
 
 
+def _require_name(name: str, configurations: Collection[str]) -> None:
+    fault = fault_of(name, configurations)
+    if fault is not None:
+        raise ModelUnavailable(f"{fault[0].upper()}{fault[1:]}.")
+
+
 def chat_model(name: str, **settings: Any) -> BaseChatModel:
     """The model ``provider:model`` with `settings`, as `init_chat_model` makes it; besides its providers there is ``demo``.
 
     Raises ModelUnavailable that says which package, variable or argument is missing. What a provider's class says itself is
     not repeated: it may quote its arguments, keys among them.
     """
+    _require_name(name, ())
     provider, _, model = name.partition(":")
-    if not provider or not model:
-        raise ModelUnavailable(f"The model {name!r} must be named as provider:model, such as openai:gpt-5-mini.")
     if provider == DEMO:
         from waystation.deepagents.models.demo import DEMO_MODELS
 
@@ -87,6 +88,7 @@ def chat_model(name: str, **settings: Any) -> BaseChatModel:
             f"The model {name!r} needs a key: set {' or '.join(keys)} in the environment of the server ({TRY_DEMO})."
         )
     from langchain.chat_models import init_chat_model
+    from langchain_core.language_models import BaseChatModel
 
     try:
         made = init_chat_model(model, model_provider=provider, **settings)

@@ -12,18 +12,18 @@ from sqlalchemy import Connection
 
 from waystation.deepagents.agents import queries as agents
 from waystation.deepagents.agents.permissions import Level
-from waystation.deepagents.agents.settings import UTC
 from waystation.deepagents.decisions import checked_resume
 from waystation.deepagents.errors import AccessDenied
 from waystation.deepagents.identity import Principal, principal_with
 from waystation.deepagents.runs.pin import Pin
 from waystation.deepagents.runs.queries import pin_of_state
 from waystation.deepagents.threads.queries import owner_members
+from waystation.deepagents.timezone import known_timezone
 from waystation.errors import Conflict, UnprocessableInput
 from waystation.graphs.own import Admission, Arrival
 from waystation.reserved import MANAGED_GRAPH
 
-__all__ = ["SKIP_PROTECTION", "admit"]
+__all__ = ["TIMEZONE", "admit"]
 
 SKIP_PROTECTION = "skip_memory_write_protection"
 """In a thread's metadata: whether the agent may write to its memory without asking."""
@@ -42,14 +42,13 @@ def admit(conn: Connection, arrival: Arrival) -> Admission:
         command = {**command, "resume": _checked(arrival, command["resume"])}
         pin = _pin_of_pause(conn, arrival, principal)
     pin = pin or _new_pin(arrival, agent, principal)
-    timezone = arrival.configurable.get(TIMEZONE) or agent["settings"].get(TIMEZONE, UTC)
-    owned = arrival.thread is not None and arrival.thread.owner_id is not None
-    configurable = {**pin.as_configurable(), TIMEZONE: timezone}
-    if owned:
-        return Admission(command, configurable)
+    timezone = arrival.configurable.get(TIMEZONE, agent["settings"].get(TIMEZONE))
+    added = {**pin.as_configurable(), TIMEZONE: known_timezone(timezone)}
+    if arrival.thread is not None and arrival.thread.owner_id is not None:
+        return Admission(command, added)
     columns = {"owner_id": principal.user_id, "agent_id": agent["agent_id"]}
     switches = {"is_pinned": False, "is_test_run": False, SKIP_PROTECTION: not pin.protect_memory}
-    return Admission(command, configurable, columns, {**owner_members(principal, agent["agent_id"]), **switches})
+    return Admission(command, added, columns, {**owner_members(principal, agent["agent_id"]), **switches})
 
 
 def _require_own_thread(arrival: Arrival, principal: Principal) -> None:

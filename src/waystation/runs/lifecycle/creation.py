@@ -59,8 +59,8 @@ def create(conn: Connection, access: Access, graphs: Graphs, order: Order, now: 
     start = offer is not None and due <= now and len(gone) == len(active)
     members = {} if admission is None else admission.metadata
     kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, members, was_busy=bool(active))
-    if admission is not None and admission.thread:
-        queries.set_thread(conn, thread_id, title=derived_title(order.kwargs.get("input")), **admission.thread)
+    if admission is not None and admission.columns:
+        queries.set_thread(conn, thread_id, title=derived_title(order.kwargs.get("input")), **admission.columns)
     if context := current_context():
         kwargs[CONTEXT_KEY] = dict(context)
     row = {

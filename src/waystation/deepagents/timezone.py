@@ -1,11 +1,11 @@
-"""The user's time zone (managed-deep-agents.md 8)."""
+"""The user's time zone (MDA 8)."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-__all__ = ["date_line", "known_timezone"]
+__all__ = ["DEFAULT", "date_line", "known_timezone"]
 
 DEFAULT = "UTC"
 

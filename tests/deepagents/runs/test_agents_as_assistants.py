@@ -5,31 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
-from managed_deepagents import AsyncClient
 
+from tests.deepagents.runs.conftest import Desk, words
 from waystation.reserved import MANAGED_GRAPH
 
 SKILL = {"name": "report", "description": "How to write a report", "instructions": "A report has three lines."}
 
 
 def said(text: str) -> Any:
-    return {"messages": [{"role": "user", "content": text}]}
+    return {"messages": words(text)}
 
 
-async def test_an_agent_runs_as_an_assistant(managed: AsyncClient, sdk: LangGraphClient) -> None:
+async def test_an_agent_runs_as_an_assistant(desk: Desk) -> None:
+    managed, sdk = desk.managed, desk.sdk
     agent = await managed.agents.create(name="clerk", system_prompt="Be brief.", skills=[SKILL])
     thread = (await sdk.threads.create())["thread_id"]
-    state: Any = await sdk.runs.wait(thread, agent["id"], input=said("skill report"))
-    assert "A report has three lines." in state["messages"][-1]["content"]
-    assert (await sdk.threads.get_state(thread))["values"]["messages"][-1] == state["messages"][-1]
+    answer: Any = await sdk.runs.wait(thread, agent["id"], input=said("skill report"))
+    assert "A report has three lines." in answer["messages"][-1]["content"]
+    state: Any = await sdk.threads.get_state(thread)
+    assert state["values"]["messages"][-1] == answer["messages"][-1]
     assert len(await sdk.threads.get_history(thread)) > 2
     stateless: Any = await sdk.runs.wait(None, agent["id"], input=said("Hello"))
     assert "You said: 'Hello'" in stateless["messages"][-1]["content"]
 
 
-async def test_it_is_listed_and_described(managed: AsyncClient, sdk: LangGraphClient) -> None:
+async def test_it_is_listed_and_described(desk: Desk) -> None:
+    managed, sdk = desk.managed, desk.sdk
     agent = await managed.agents.create(
         name="clerk",
         description="writes",
@@ -45,11 +47,13 @@ async def test_it_is_listed_and_described(managed: AsyncClient, sdk: LangGraphCl
     assert agent["id"] in [each["assistant_id"] for each in await sdk.assistants.search(limit=100)]
     drawn = await sdk.assistants.get_graph(agent["id"])
     assert {"model", "tools", "SkillsMiddleware.before_agent"} <= {node["id"] for node in drawn["nodes"]}
-    assert "messages" in (await sdk.assistants.get_schemas(agent["id"]))["input_schema"]["properties"]  # type: ignore[index]
+    schemas: Any = await sdk.assistants.get_schemas(agent["id"])
+    assert "messages" in schemas["input_schema"]["properties"]
     assert await sdk.assistants.get_subgraphs(agent["id"], recurse=True) == {}
 
 
-async def test_each_change_is_a_version(managed: AsyncClient, sdk: LangGraphClient) -> None:
+async def test_each_change_is_a_version(desk: Desk) -> None:
+    managed, sdk = desk.managed, desk.sdk
     agent = await managed.agents.create(name="clerk", configurable={"tone": "dry"})
     await managed.agents.update(agent["id"], name="scribe", system_prompt="Write.")
     await managed.agents.update(agent["id"], configurable={})
@@ -66,7 +70,8 @@ async def test_each_change_is_a_version(managed: AsyncClient, sdk: LangGraphClie
         await sdk.assistants.get(agent["id"])
 
 
-async def test_it_is_changed_where_it_was_made(managed: AsyncClient, sdk: LangGraphClient) -> None:
+async def test_it_is_changed_where_it_was_made(desk: Desk) -> None:
+    managed, sdk = desk.managed, desk.sdk
     agent = await managed.agents.create(name="clerk")
     for change in (
         sdk.assistants.update(agent["id"], name="other"),
@@ -78,7 +83,8 @@ async def test_it_is_changed_where_it_was_made(managed: AsyncClient, sdk: LangGr
     assert (await sdk.assistants.get(agent["id"]))["version"] == 1
 
 
-async def test_the_graph_of_all_agents_is_not_for_others(sdk: LangGraphClient) -> None:
+async def test_the_graph_of_all_agents_is_not_for_others(desk: Desk) -> None:
+    sdk = desk.sdk
     with pytest.raises(NotFoundError, match="There is no graph"):
         await sdk.assistants.create(MANAGED_GRAPH)
     with pytest.raises(UnprocessableEntityError, match="Invalid assistant"):
