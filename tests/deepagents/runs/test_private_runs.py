@@ -8,10 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from langgraph_sdk import Auth
 from langgraph_sdk.client import LangGraphClient
 from managed_deepagents import AsyncClient
 from starlette.applications import Starlette
 
+from tests.auth.given import configured
+from tests.auth.owners import owners
 from tests.auth.test_api_keys import make_key
 from tests.conftest import connected, served
 from tests.crons.conftest import backdate, runs_of
@@ -137,3 +140,29 @@ async def test_a_cron_runs_an_agent_for_its_owner(sit: Sit, app: Starlette, user
     assert "nothing" in await ann.say(await ann.thread(agent), agent, "What do you remember?")
     await ann.managed.agents.delete(agent)
     assert await owner.sdk.crons.search() == []
+
+
+async def test_handlers_of_the_project_are_asked_about_runs(tmp_path: Path) -> None:
+    auth = owners()
+    asked: list[str] = []
+
+    @auth.on.threads.create_run
+    async def noted(ctx: Auth.types.AuthContext, value: Any) -> Any:
+        asked.append(ctx.user.identity)
+        value.setdefault("metadata", {})["checked"] = True
+        return {"owner": ctx.user.identity}
+
+    async with served(tmp_path, default_model="demo:chat", auth=configured(auth)) as app, connected(app) as http:
+        ann = {"X-User": "ann"}
+        agent = (await http.post(f"{BASE}/agents", json={"name": "clerk"}, headers=ann)).json()["id"]
+        body = {"agent_id": agent, "messages": words("remember I like tea")}
+        run = (await http.post(f"{BASE}/threads/runs", json=body, headers=ann)).json()
+        assert (asked, run["metadata"]["checked"]) == (["ann"], True)
+        thread = f"{BASE}/threads/{run['thread_id']}"
+        result = await http.get(f"{thread}/runs/{run['run_id']}/join", headers=ann)
+        assert "__interrupt__" in result.json()
+        decide = {"agent_id": agent, "command": {"resume": {"decisions": [{"type": "approve"}]}}}
+        for path, given in (("runs", decide), ("runs/stream", decide), ("resolve-interrupt", {})):
+            refused = await http.post(f"{thread}/{path}", json=given, headers={"X-User": "bob"})
+            assert refused.status_code == 404, path
+        assert (await http.post(f"{thread}/runs", json=decide, headers=ann)).status_code == 200
