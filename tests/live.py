@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -46,4 +48,6 @@ def listening(app: Starlette) -> Iterator[LiveServer]:
         app.state.server.begin_shutdown()
         server.should_exit = True
         thread.join(STOP_S)
-        assert not thread.is_alive(), "the server did not stop"
+        if thread.is_alive():
+            faulthandler.dump_traceback(sys.__stderr__)
+            raise AssertionError("the server did not stop; where it is, is on standard error")
