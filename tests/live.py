@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -49,5 +48,5 @@ def listening(app: Starlette) -> Iterator[LiveServer]:
         server.should_exit = True
         thread.join(STOP_S)
         if thread.is_alive():
-            faulthandler.dump_traceback(sys.__stderr__)
+            faulthandler.dump_traceback()
             raise AssertionError("the server did not stop; where it is, is on standard error")
