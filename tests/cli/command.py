@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -12,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.processes import FOREIGN
+from tests.processes import clean_environ
 
 __all__ = ["Command", "run", "write_project"]
 
@@ -119,6 +118,4 @@ class Command:
 
 
 def _environ(extra: Mapping[str, str] | None) -> dict[str, str]:
-    # Compiling every module anew would double the time that each of these processes takes.
-    own = {name: value for name, value in os.environ.items() if not name.startswith((*FOREIGN, "PYTHONDONTWRITE"))}
-    return {**own, "COLUMNS": "300", **(extra or {})}
+    return {**clean_environ(), "COLUMNS": "300", **(extra or {})}

@@ -14,7 +14,7 @@ from langgraph_sdk import get_sync_client
 
 from tests.cli.command import Command, run, write_graph
 from tests.cli.conftest import Start
-from tests.processes import free_port
+from tests.ports import free_port
 
 BROKEN = "import nowhere_to_be_found\n"
 SLOW = """

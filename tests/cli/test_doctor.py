@@ -13,7 +13,7 @@ import pytest
 from tests.cli.command import run
 from tests.cli.test_schema_state import make_database, make_newer
 from tests.observability.collector import collecting
-from tests.processes import free_port
+from tests.ports import free_port
 from waystation.cli.doctor import examine
 
 Examination = Callable[..., dict[str, Any]]

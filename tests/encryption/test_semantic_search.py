@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from langgraph_sdk.client import LangGraphClient
 
 from tests.driver import eventually
 from tests.encryption.conftest import KEY, OLD_KEY, encrypting, tables_with
@@ -34,9 +36,26 @@ async def test_items_are_embedded_anew_from_what_an_old_key_encrypted(tmp_path: 
         await sdk.store.put_item(("n",), "a", {"secret": "a cat that hides"})
     after = EncryptionConfig(aes_key=KEY, old_keys=(OLD_KEY,), json_keys=("secret",))
     async with encrypting(tmp_path, after, store=INDEXED) as sdk:
+        await eventually(partial(_is_scored, sdk, "n"), "the item being embedded")
 
-        async def scored() -> bool:
-            found = await sdk.store.search_items(("n",), query="a cat that hides")
-            return found["items"][0]["score"] is not None
 
-        await eventually(scored, "the item being embedded")
+@pytest.mark.parametrize("fields", [("secret",), ("$",)], ids=["one field", "the whole value"])
+async def test_an_item_whose_key_is_lost_holds_up_no_other(tmp_path: Path, fields: tuple[str, ...]) -> None:
+    indexed = StoreConfig(index=IndexConfig(4, f"{PROJECT}/embedders.py:embed", fields))
+    async with encrypting(tmp_path, EncryptionConfig(aes_key=OLD_KEY, json_keys=("secret",))) as sdk:
+        await sdk.store.put_item(("n",), "locked", {"secret": "a cat that hides"})
+    lost = EncryptionConfig(aes_key=KEY, json_keys=("secret",))
+    async with encrypting(tmp_path, lost) as sdk:
+        for namespace in ("before", "the others"):
+            await sdk.store.put_item((namespace,), "a", {"secret": "a cat that hides"})
+    async with encrypting(tmp_path, lost, store=indexed) as sdk:
+        for namespace in ("before", "the others"):
+            await eventually(partial(_is_scored, sdk, namespace), f"the item in {namespace} being embedded")
+    found = EncryptionConfig(aes_key=KEY, old_keys=(OLD_KEY,), json_keys=("secret",))
+    async with encrypting(tmp_path, found, store=indexed) as sdk:
+        await eventually(partial(_is_scored, sdk, "n"), "the item being embedded once its key is back")
+
+
+async def _is_scored(sdk: LangGraphClient, namespace: str) -> bool:
+    found = await sdk.store.search_items((namespace,), query="a cat that hides")
+    return [item["score"] is not None for item in found["items"]] == [True]

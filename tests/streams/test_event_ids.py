@@ -9,7 +9,7 @@ import pytest
 from waystation.streams.events import Positions, event_id, parse_event_id
 
 
-@pytest.mark.parametrize("position", [0, 1, (1 << 20) - 1, 1 << 20, Positions().next()])
+@pytest.mark.parametrize("position", [0, 1, (1 << 20) - 1, 1 << 20, pytest.param(Positions().next(), id="the next")])
 def test_an_id_names_its_position(position: int) -> None:
     assert parse_event_id(event_id(position)) == position
 

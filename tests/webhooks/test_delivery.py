@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from tests.conftest import connected, project_config, served
 from tests.driver import eventually
-from tests.processes import ServerProcess, free_port
+from tests.ports import free_port
+from tests.processes import ServerProcess
 from tests.webhooks.certificates import certified
 from tests.webhooks.conftest import QUICK, calling, calls_of, deliveries_of
 from tests.webhooks.receiver import receiving

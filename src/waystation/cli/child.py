@@ -49,11 +49,8 @@ def main() -> None:
 
 
 def _code_directories(config: Config) -> tuple[str, ...]:
-    """The dependencies, and where the files are that the configuration names: graphs, authentication, custom app."""
-    references = [spec.reference for spec in config.graphs.values()]
-    references += [] if config.auth is None else [config.auth.path]
-    references += [] if config.http.app is None else [config.http.app]
-    files = (reference.rpartition(":")[0] for reference in references)
+    """The dependencies, and where the files are that the configuration names."""
+    files = (reference.rpartition(":")[0] for reference in config.references)
     parents = ((config.project_dir / file).resolve().parent for file in files if "/" in file)
     return (*config.dependencies, *(str(parent) for parent in parents))
 

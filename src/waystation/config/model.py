@@ -195,3 +195,17 @@ class Config:
     """Keys and variables that are set but ask for a feature this server does not have."""
     notices: tuple[str, ...] = ()
     """What a person should be told at start-up although it is not an error."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Everything of the project that is named as ``./path/file.py:variable`` or ``package.module:variable``. An embedder may be
+        ``provider:model`` instead."""
+        index = self.store.index
+        given = (
+            None if self.auth is None else self.auth.path,
+            self.http.app,
+            None if self.encryption is None else self.encryption.path,
+            self.store.path,
+            None if index is None else index.embed,
+        )
+        return (*(spec.reference for spec in self.graphs.values()), *(each for each in given if each is not None))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waystation.observability.answers import Answer
 from waystation.observability.metrics import Metrics
 from waystation.observability.routes import method_of, template
 
@@ -25,27 +26,15 @@ class HttpMetrics:
             return
         started = perf_counter()
         above: str = scope.get("root_path", "")
-        status = 500  # what the server answers if the application raises before it has answered
-        streams = False
-
-        async def observed(message: Message) -> None:
-            nonlocal status, streams
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if streams := _is_event_stream(message):
-                    self._metrics.streams.add(1)
-            await send(message)
-
+        answer = Answer(send, self._stream_begins)
         try:
-            await self._app(scope, receive, observed)
+            await self._app(scope, receive, answer)
         finally:
-            if streams:
+            if answer.is_event_stream:
                 self._metrics.streams.add(-1)
-            self._metrics.count_request(method_of(scope), template(scope, above), status, perf_counter() - started)
+            self._metrics.count_request(
+                method_of(scope), template(scope, above), answer.status, perf_counter() - started
+            )
 
-
-def _is_event_stream(message: Message) -> bool:
-    return any(
-        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-        for name, value in message.get("headers", ())
-    )
+    def _stream_begins(self) -> None:
+        self._metrics.streams.add(1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waystation.observability.answers import Answer
 from waystation.observability.routes import NO_ROUTE, method_of, template
 
 if TYPE_CHECKING:
@@ -33,14 +34,7 @@ class HttpSpans:
         from opentelemetry.trace import SpanKind, StatusCode
 
         above: str = scope.get("root_path", "")
-        status = 500  # what the server answers if the application raises before it has answered
-
-        async def observed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        answer = Answer(send)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         method = method_of(scope)
         with self._tracing.tracer.start_as_current_span(
@@ -51,15 +45,15 @@ class HttpSpans:
             record_exception=False,
         ) as span:
             try:
-                await self._app(_below_this_span(scope), receive, observed)
+                await self._app(_below_this_span(scope), receive, answer)
             finally:
                 route = template(scope, above)
                 if route != NO_ROUTE:
                     span.update_name(f"{method} {route}")
                     span.set_attribute("http.route", route)
-                span.set_attribute("http.response.status_code", status)
-                if status >= 500:
-                    span.set_attribute("error.type", str(status))
+                span.set_attribute("http.response.status_code", answer.status)
+                if answer.status >= 500:
+                    span.set_attribute("error.type", str(answer.status))
                     span.set_status(StatusCode.ERROR)
 
 

@@ -7,9 +7,10 @@ from time import perf_counter
 from typing import Any
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waystation.http.selection import selects
+from waystation.observability.answers import Answer
 from waystation.observability.logs import hidden
 
 __all__ = ["RequestLog"]
@@ -31,19 +32,14 @@ class RequestLog:
             return
         began = perf_counter()
         method, path, headers = scope["method"], scope["path"], self._selected(scope)
-        status = 500
-
-        async def observed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        answer = Answer(send)
         try:
-            await self._app(scope, receive, observed)
+            await self._app(scope, receive, answer)
         finally:
             duration_ms = round((perf_counter() - began) * 1000, 1)
-            log.info("request", method=method, path=path, status=status, duration_ms=duration_ms, headers=headers)
+            log.info(
+                "request", method=method, path=path, status=answer.status, duration_ms=duration_ms, headers=headers
+            )
 
     def _selected(self, scope: Scope) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -54,6 +54,7 @@ __all__ = [
     "current_context",
     "hidden_keys",
     "in_place",
+    "is_readable",
     "open_blobs",
     "require_searchable",
     "seal_last",
@@ -176,6 +177,15 @@ class Unreadable:
 
     def __repr__(self) -> str:
         return "<unreadable>"
+
+
+def is_readable(value: Any) -> bool:
+    """Whether nothing in the JSON `value` is `Unreadable`."""
+    if isinstance(value, dict):
+        return all(map(is_readable, value.values()))
+    if isinstance(value, list):
+        return all(map(is_readable, value))
+    return not isinstance(value, Unreadable)
 
 
 class _Active(threading.local):

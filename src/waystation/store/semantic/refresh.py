@@ -16,6 +16,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, exists, or_, select, t
 
 from waystation.errors import EmbeddingFailed
 from waystation.storage.database import Database
+from waystation.storage.sealing import is_readable
 from waystation.storage.tables import store_indexes, store_items
 from waystation.store.semantic.embedder import Vector
 from waystation.store.semantic.index import Index
@@ -126,9 +127,16 @@ async def refresh(db: Database, index: Index) -> int:
 
 
 async def _embedded(index: Index, items: Sequence[_Outdated]) -> Mapping[tuple[str, str], Sequence[Vector]]:
-    """The vectors of each item. If the embedder refuses some text, all items but those with such texts; raises EmbeddingFailed
-    if it refuses all."""
-    texts = {item.place: index.texts(item.value, item.paths) for item in items}
+    """The vectors of each item, without those that cannot be decrypted. If the embedder refuses some text, all items but those
+    with such texts; raises EmbeddingFailed if it refuses all."""
+    texts: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        if is_readable(item.value):
+            texts[item.place] = index.texts(item.value, item.paths)
+        else:
+            log.warning(
+                "an item cannot be embedded", key=item.key, error="the key that it is encrypted with is missing"
+            )
     every = list(dict.fromkeys(text for own in texts.values() for text in own))
     try:
         found = dict((await index.embed(every)).documents)
