@@ -15,7 +15,7 @@ from tests.auth.given import by_header
 from tests.auth.test_api_keys import by, make_key
 from tests.conftest import connected, served
 from tests.crons.conftest import EVERY_SECOND, backdate, runs_of
-from tests.deepagents_threads.conftest import MODEL, Party, said
+from tests.deepagents.threads.conftest import MODEL, Party, said
 
 __all__ = ["protected"]
 

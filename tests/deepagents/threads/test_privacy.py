@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from managed_deepagents import ManagedDeepAgentsAPIError
 
-from tests.deepagents_threads.conftest import BASE, Party, parties, said
+from tests.deepagents.threads.conftest import BASE, Party, parties, said
 
 BODIES: dict[str, Any] = {
     "/threads/{thread_id}/state": {"values": {"messages": []}},
