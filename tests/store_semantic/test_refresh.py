@@ -91,6 +91,11 @@ async def test_an_item_that_cannot_be_embedded_holds_up_no_other(db: Database, o
     assert await keys(store, "dog") == [("3", 1.0), ("1", 0.0), ("2", None)]
 
 
+async def test_what_the_server_keeps_apart_is_shown_to_no_embedder(db: Database, opened: Opened) -> None:
+    await Store(db, area="agents").aput(("a",), "k", {"text": "poison"})
+    assert await refreshed(db, opened(db)) == 1
+
+
 @pytest.mark.parametrize("by_a_server_with_index", [True, False])
 async def test_an_item_written_meanwhile_keeps_what_was_written(
     db: Database, opened: Opened, monkeypatch: pytest.MonkeyPatch, by_a_server_with_index: bool

@@ -40,12 +40,14 @@ class Outcome(NamedTuple):
 class Batch:
     """Checked operations within the namespaces below `root`. Raises BadInput, or InvalidNamespaceError (a ValueError), when one is not possible.
 
-    With an `index` the texts in `documents` and `questions` have to be embedded before it runs.
+    With an `index` the texts in `documents` and `questions` have to be embedded before it runs. Without `by_meaning` nobody may ever
+    embed what is stored.
     """
 
-    def __init__(self, ops: Iterable[Op], root: str, index: Index | None = None) -> None:
+    def __init__(self, ops: Iterable[Op], root: str, index: Index | None = None, *, by_meaning: bool = True) -> None:
         self._root = root
         self._index = index
+        self._by_meaning = by_meaning
         self._reads: list[tuple[int, Get | Search | Listing]] = []
         self._puts: dict[Place, PutOp] = {}
         self._values: dict[Place, str] = {}
@@ -146,13 +148,14 @@ class Batch:
 
     def _row(self, place: Place, op: PutOp, now: int) -> dict[str, Any]:
         namespace, key = place
+        paths = op.index if self._by_meaning else False
         return {
             "namespace": namespace,
             "key": key,
             "value": self._values[place],
             "ttl_minutes": op.ttl,
             "expires_at": None if op.ttl is None else expiry(now, op.ttl),
-            "paths": None if op.index is None else encode(op.index).decode(),
+            "paths": None if paths is None else encode(paths).decode(),
             "embedded_by": 0 if self._index is None else self._index.generation,
         }
 

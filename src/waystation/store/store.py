@@ -47,7 +47,8 @@ class Store(BaseStore):
         area: str = "",
     ) -> None:
         """`ttl` is ``store.ttl`` of ``langgraph.json`` (spec 19, 21), already checked. Without an `index` the query of a search
-        is ignored. An `area` is a store apart, for the server's own use (`waystation.store.namespaces`)."""
+        is ignored. An `area` is a store apart, for the server's own use (`waystation.store.namespaces`): no embedder
+        ever sees what is in it."""
         self._db = db
         self._index = index
         self._access = access
@@ -70,7 +71,7 @@ class Store(BaseStore):
         return self if workspace == self._access.home else self.seen_by(Access(workspace=workspace))
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        batch = Batch(ops, self._root, self._index)
+        batch = Batch(ops, self._root, self._index, by_meaning=not self._area)
         if self._index is not None and (batch.documents or batch.questions):
             batch.embedded = self._index.embed_blocking(batch.documents, batch.questions)
         now = now_us()
@@ -84,7 +85,7 @@ class Store(BaseStore):
         return results
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        batch = Batch(ops, self._root, self._index)
+        batch = Batch(ops, self._root, self._index, by_meaning=not self._area)
         if self._index is not None and (batch.documents or batch.questions):
             batch.embedded = await self._index.embed(batch.documents, batch.questions)
         now = now_us()

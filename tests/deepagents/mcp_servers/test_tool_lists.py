@@ -132,7 +132,8 @@ def page_of(cursor: str | None, pages: int) -> dict[str, Any]:
     return page if number + 1 == pages else {**page, "nextCursor": str(number + 1)}
 
 
-async def test_all_pages_are_read(side: Side, remote: RemoteServer) -> None:
+async def test_all_pages_are_read(side: Side, remote: RemoteServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MOST_PAGES", 5)
     await side.register(remote.url)
     remote.answer = {"server/discover": 404}  # what the server answers by itself below is of the older protocol
     remote.replies["tools/list"] = lambda params: page_of(params.get("cursor"), pages=3)
