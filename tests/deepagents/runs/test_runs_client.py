@@ -57,6 +57,20 @@ async def test_a_stream_has_metadata_then_what_was_asked_for(desk: Desk) -> None
     assert any(event.event.startswith("updates|tools:") for event in nested)
 
 
+async def test_what_middleware_notes_for_itself_is_not_shown(desk: Desk) -> None:
+    agent = await desk.agent(tools=GATED, skills=[{"name": "s", "description": "A skill", "instructions": "Do."}])
+    thread = await desk.thread(agent)
+    events = await streamed(desk, thread, agent, "write a.txt: hi", stream_mode=["values", "updates"])
+    await desk.resume(thread, agent, {"type": "approve"})
+    history = (await desk.http.get(f"{BASE}/threads/{thread}/history")).json()
+    shown: list[Any] = [event.data for event in events if event.event == "values"]
+    shown += [update for event in events if event.event == "updates" for update in event.data.values()]
+    shown += [(await desk.state(thread))["values"], (await desk.managed.threads.get(thread))["values"]]
+    shown += [state["values"] for state in history]
+    keys = {key for each in shown if isinstance(each, dict) for key in each}
+    assert keys == {"messages", "files", "__interrupt__"}
+
+
 @pytest.mark.parametrize("mode", ["values", "updates", "messages-tuple"])
 async def test_a_pause_is_seen_in_each_mode(desk: Desk, mode: str) -> None:
     agent = await desk.agent(tools=GATED)

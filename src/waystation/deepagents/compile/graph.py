@@ -49,7 +49,7 @@ def build_graph(request: CompileRequest, servers: Servers, model_of: ModelOf) ->
     subagents = [_subagent(each, attach(each.toolbox, servers), model_of) for each in definition.subagents]
     if not any(each.name == GENERAL_PURPOSE_SUBAGENT["name"] for each in definition.subagents):
         subagents.insert(0, _general_purpose(attached, skills))
-    return create_deep_agent(
+    graph = create_deep_agent(
         model,
         attached.tools,
         system_prompt=definition.instructions,
@@ -62,6 +62,9 @@ def build_graph(request: CompileRequest, servers: Servers, model_of: ModelOf) ->
         interrupt_on=attached.interrupt_on or None,
         name=request.name,
     )
+    # What middleware notes for itself, such as the text of the memory, is no part of the state that clients see.
+    graph.stream_channels = graph.output_channels
+    return graph
 
 
 def _memory_gate() -> FilesystemPermission:
