@@ -25,7 +25,7 @@ from waystation.graphs import Graphs
 from waystation.runs.commands import graph_command
 from waystation.runs.errors import JobTimeout, sanitise
 from waystation.runs.lifecycle import Claimed, LeaseLost, Outcome
-from waystation.runs.translate import Translator, graph_modes
+from waystation.runs.translate import EVENT_STREAMING, Translator, graph_modes
 from waystation.storage.checkpoints import RunSaver
 from waystation.store import CustomStore, Store
 from waystation.streams.log import RunLog
@@ -69,9 +69,7 @@ class Execution:
         self._events = events
         self._timeout_s = timeout_s
         self._callbacks = callbacks
-        self._translator = Translator(
-            run.kwargs["stream_mode"], events.emit, subgraphs=bool(run.kwargs.get("subgraphs"))
-        )
+        self._translator = _translator(run, events)
 
     async def attempt(self) -> Ending:
         """Run the graph to its end. Exceptions of user code become the outcome; only cancellation is passed on, and the loss
@@ -174,6 +172,8 @@ class Execution:
     async def _stream(self, graph: Pregel[Any, Any, Any, Any], own: CheckpointTuple | None) -> None:
         kwargs = self.run.kwargs
         modes = graph_modes(kwargs["stream_mode"])
+        if kwargs.get(EVENT_STREAMING):
+            modes.append("tools")
         options: dict[str, Any] = {
             "stream_mode": modes,
             "interrupt_before": kwargs.get("interrupt_before"),
@@ -197,6 +197,7 @@ class Execution:
                     chunk(*item)
                 else:
                     chunk((), *item)
+        self._translator.finish()
 
     async def _stream_events(
         self, graph: Pregel[Any, Any, Any, Any], given: Any, config: RunnableConfig, options: dict[str, Any]
@@ -264,6 +265,14 @@ class Execution:
         if callbacks := [*self._callbacks, *_tracers(self.run.kwargs.get("langsmith_tracer"))]:
             config["callbacks"] = callbacks
         return config
+
+
+def _translator(run: Claimed, events: RunLog) -> Translator:
+    if run.kwargs.get(EVENT_STREAMING):
+        from waystation.runs.blocks import BlockTranslator
+
+        return BlockTranslator(events.emit)
+    return Translator(run.kwargs["stream_mode"], events.emit, subgraphs=bool(run.kwargs.get("subgraphs")))
 
 
 def _root(thread_id: str) -> RunnableConfig:

@@ -10,7 +10,13 @@ from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk
 
 from waystation.encoding import encode
 
-__all__ = ["Translator", "graph_modes"]
+__all__ = ["EVENT_STREAMING", "EVENT_STREAMING_MODES", "Emit", "Translator", "graph_modes"]
+
+EVENT_STREAMING = "event_streaming"
+"""The entry of a run's ``kwargs`` that asks for what the event streaming protocol needs (`waystation.runs.blocks`)."""
+
+EVENT_STREAMING_MODES = ("values", "updates", "messages", "tasks", "checkpoints", "custom")
+"""The stream modes of such a run."""
 
 Emit = Callable[[str, Any], None]
 
@@ -73,6 +79,9 @@ class Translator:
         """Handle one LangChain event, for the mode ``events``."""
         if HIDDEN_TAG not in (event.get("tags") or ()):
             self._emit("events", event)
+
+    def finish(self) -> None:
+        """The graph's stream has ended."""
 
     def _note_values(self, payload: Any) -> None:
         if isinstance(payload, Mapping) and "__interrupt__" in payload:

@@ -1,0 +1,236 @@
+"""The threads that clients of this process follow: each is read once, however many follow it.
+
+A `Session` keeps the newest frames of a thread. Readers take them at their own pace, each from its own place, so that a slow one
+costs nothing; what it has missed altogether it reads from the database again, or is told that it missed something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from waystation.protocol.frames import Frame
+from waystation.protocol.tape import Tape
+from waystation.streams.events import BEGINNING
+from waystation.streams.following import Follower
+from waystation.streams.stored import stored_events
+
+if TYPE_CHECKING:
+    from waystation.app import Server
+
+__all__ = ["Missed", "Reader", "Session", "Sessions"]
+
+log = structlog.get_logger("waystation.protocol")
+
+BUFFER_BYTES = 64 * 1024 * 1024
+"""How much the frames that a session keeps may take."""
+
+BATCH = 256
+"""Frames that a reader takes at a time."""
+
+CATCH_UPS = 3
+"""How often a new reader may try to read what is in the database faster than it is written."""
+
+
+class Missed(Exception):
+    """A reader was too slow: frames that it has not seen are no longer kept."""
+
+    def __init__(self, seen: int, oldest: int) -> None:
+        super().__init__(seen, oldest)
+        self.seen = seen
+        """The number of the last frame it has seen; 0 for none."""
+        self.oldest = oldest
+        """The number of the oldest that there still is."""
+
+
+class Session:
+    """What happens on one thread, for all who follow it in this process."""
+
+    def __init__(self, server: Server, thread_id: str) -> None:
+        self._server = server
+        self.thread_id = thread_id
+        self.readers = 0
+        self.frames: deque[Frame] = deque()
+        self.first = 0
+        """The number of frames that were kept before the oldest one that is."""
+        self.tape = Tape(server.db, thread_id)
+        self.ready = asyncio.Event()
+        """Set once all that was stored before has been read."""
+        self.over = False
+        """Whether no more frames will come."""
+        self._bytes = 0
+        self._changed = asyncio.Event()
+        self._task = asyncio.create_task(self._follow(), name="waystation-session")
+
+    @property
+    def end(self) -> int:
+        """The number of frames so far."""
+        return self.first + len(self.frames)
+
+    @property
+    def seq(self) -> int:
+        """The number of the newest frame, 0 without any."""
+        return self.frames[-1].seq if self.frames else 0
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        self._task.cancel()
+
+    async def changed(self, timeout_s: float) -> None:
+        """Wait until there is more, or it is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+
+    async def _follow(self) -> None:
+        try:
+            seen = BEGINNING
+            while not self._server.bus.closed:
+                seen = await self._until_cut_off(seen)
+        except Exception:
+            log.exception("cannot follow a thread", thread_id=self.thread_id)
+        finally:
+            self.over = True
+            self.ready.set()
+            self._wake()
+
+    async def _until_cut_off(self, seen: int) -> int:
+        """Follow the thread until the bus has no more room for us; the position up to which all is read."""
+        server = self._server
+        with server.bus.subscribe(self.thread_id) as subscription:
+            await subscription.announce()
+            follower = Follower(server.db, server.bus, subscription, server.config.heartbeat_s, after=seen, stored=True)
+            async with aclosing(follower.replay()) as pages:
+                async for page in pages:
+                    self._keep(await self.tape.frames(page))
+            self._keep(await self.tape.close())
+            if self.tape.run is not None and self.tape.run.status == "running":
+                follower.expect(self.tape.run.run_id)
+            self.ready.set()
+            async with aclosing(follower.batches()) as batches:
+                async for events in batches:
+                    if events:
+                        self._keep(await self.tape.frames(events))
+            return follower.seen
+
+    def _keep(self, frames: list[Frame]) -> None:
+        if not frames:
+            return
+        self.frames.extend(frames)
+        self._bytes += sum(len(frame.envelope) for frame in frames)
+        while len(self.frames) > self._server.config.event_buffer or self._bytes > BUFFER_BYTES:
+            self._bytes -= len(self.frames.popleft().envelope)
+            self.first += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+class Reader:
+    """One place in a session, which moves on as frames are taken."""
+
+    def __init__(self, session: Session, server: Server) -> None:
+        self._session = session
+        self._server = server
+        self.at = session.first
+        self.seen = 0
+        """The number of the last frame that was taken."""
+        self._floor = 0
+
+    def skip(self) -> None:
+        """Go on from what is newest."""
+        self.at, self.seen = self._session.end, self._session.seq
+
+    async def replay(self, since: int, until: int | None = None) -> AsyncGenerator[list[Frame], None]:
+        """The frames so far after the number `since`; or up to that `until` of the session's. Raises Missed."""
+        await self._session.ready.wait()
+        self.seen = self._floor = since
+        for _ in range(CATCH_UPS):
+            self.at = self._session.first
+            if self.at == 0 or self._session.frames[0].seq <= self.seen + 1:
+                break
+            async for page in self._stored():
+                yield page
+            self._floor = self.seen
+        else:
+            raise self._missed()
+        until = self._session.end if until is None else until
+        while self.at < until:
+            yield self.take(until)
+
+    async def live(self, timeout_s: float) -> list[Frame]:
+        """What comes next, some frames at a time; none when `timeout_s` passes first, or when it is over. Raises Missed."""
+        await self.wait(timeout_s)
+        return self.take()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until there is something to take, at most `timeout_s` seconds."""
+        if self.at == self._session.end and not self._session.over:
+            await self._session.changed(timeout_s)
+
+    def take(self, until: int | None = None) -> list[Frame]:
+        """Some of the frames that there are, or of those up to that `until` of the session's. Raises Missed."""
+        if self.at < self._session.first:
+            raise self._missed()
+        frames, first = self._session.frames, self._session.first
+        end = min(self._session.end if until is None else until, self.at + BATCH)
+        taken = [frames[index - first] for index in range(self.at, end)]
+        self.at += len(taken)
+        new = [frame for frame in taken if frame.seq > self._floor]
+        if new:
+            self.seen = new[-1].seq
+        return new
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self._session.over and self.at == self._session.end
+
+    async def _stored(self) -> AsyncIterator[list[Frame]]:
+        """What the database has from before the frames that the session keeps, and is new to this reader."""
+        tape = Tape(self._server.db, self._session.thread_id)
+        pages = stored_events(self._server.db, self._session.thread_id, None, BEGINNING)
+        async with aclosing(pages):
+            async for page in pages:
+                oldest = self._session.frames[0].seq
+                frames = await tape.frames(page)
+                if new := [frame for frame in frames if self.seen < frame.seq < oldest]:
+                    self.seen = new[-1].seq
+                    yield new
+                if frames and frames[-1].seq >= oldest:
+                    return
+
+    def _missed(self) -> Missed:
+        return Missed(self.seen, self._session.frames[0].seq if self._session.frames else 0)
+
+
+class Sessions:
+    """The sessions of this process, by thread. One exists as long as somebody reads it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._open: dict[str, Session] = {}
+
+    @contextmanager
+    def reading(self, thread_id: str) -> Iterator[Session]:
+        """A session of the thread, for as long as the block lasts."""
+        session = self._open.get(thread_id)
+        if session is None or session.over:
+            session = self._open[thread_id] = Session(self._server, thread_id)
+        session.readers += 1
+        try:
+            yield session
+        finally:
+            session.readers -= 1
+            if session.readers == 0:
+                session.close()
+                if self._open.get(thread_id) is session:
+                    del self._open[thread_id]
