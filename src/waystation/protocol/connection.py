@@ -93,6 +93,7 @@ class Connection(Commands):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._reader.close()
 
     # --- coming in
 
@@ -150,7 +151,9 @@ class Connection(Commands):
                         replayed += await self._send_frames(frames, [wanted])
             except Missed as missed:
                 details = {"since": missed.seen, "min_available_seq": missed.oldest}
-                raise CommandFailed("resume_gap", "Events after `since` are no longer kept.", **details) from None
+                raise CommandFailed("resume_gap", "Events arrive faster than they are read.", **details) from None
+            finally:
+                await past.close()
             self._subscriptions[subscription_id] = wanted
         return replayed
 
@@ -162,7 +165,7 @@ class Connection(Commands):
             while not self._reader.over:
                 await self._reader.wait(heartbeat_s)
                 async with self._sending:
-                    frames = self._reader.take()
+                    frames = await self._reader.take()
                     if not await self._watch.may_see(frames):
                         await self._socket.close(STATUS_CODES + 404, "Thread not found")
                         return

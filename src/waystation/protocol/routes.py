@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing
 from typing import TYPE_CHECKING, Any
@@ -93,18 +94,21 @@ async def _events(
 ) -> AsyncGenerator[bytes, None]:
     """What happened on the thread after the event with the number `since`, then what happens, for as long as the client stays."""
     reader = Reader(session, server)
+    beat = time.monotonic() + server.config.heartbeat_s
     try:
         async with aclosing(reader.replay(since)) as pages:
             async for frames in pages:
                 if chosen := [frame for frame in frames if wanted.wants(frame)]:
                     yield sse(chosen)
         while not reader.over:
-            frames = await reader.live(server.config.heartbeat_s)
+            frames = await reader.live(max(0.0, beat - time.monotonic()))
             if not await watch.may_see(frames):
                 return
-            if chosen := [frame for frame in frames if wanted.wants(frame)]:
-                yield sse(chosen)
-            elif not frames:
-                yield HEARTBEAT
+            chosen = [frame for frame in frames if wanted.wants(frame)]
+            if chosen or time.monotonic() >= beat:
+                beat = time.monotonic() + server.config.heartbeat_s
+                yield sse(chosen) or HEARTBEAT
     except Missed as missed:
         yield raw_frame("error", encode(gap(missed.seen, missed.oldest)))
+    finally:
+        await reader.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,8 @@ BUFFER_BYTES = 64 * 1024 * 1024
 BATCH = 256
 """Frames that a reader takes at a time."""
 
-CATCH_UPS = 3
-"""How often a new reader may try to read what is in the database faster than it is written."""
+FALLS = 3
+"""How often a reader may fall behind before it has ever caught up again: it is slower than the thread."""
 
 
 class Missed(Exception):
@@ -144,6 +144,11 @@ class Reader:
         self.seen = 0
         """The number of the last frame that was taken."""
         self._floor = 0
+        """Frames up to this number were taken before they came up in memory."""
+        self._past: AsyncGenerator[list[Frame], None] | None = None
+        """What is being read from the database."""
+        self._falls = 0
+        """How often it has fallen behind since it was up to date."""
 
     def skip(self) -> None:
         """Go on from what is newest."""
@@ -153,37 +158,46 @@ class Reader:
         """The frames so far after the number `since`; or up to that `until` of the session's. Raises Missed."""
         await self._session.ready.wait()
         self.seen = self._floor = since
-        for _ in range(CATCH_UPS):
-            self.at = self._session.first
-            if self.at == 0 or self._session.frames[0].seq <= self.seen + 1:
-                break
-            async for page in self._stored():
-                yield page
-            self._floor = self.seen
-        else:
-            raise self._missed()
+        self.at = self._session.first
+        if self.at > 0 and self._session.frames[0].seq > since:
+            self._past = self._stored()
         until = self._session.end if until is None else until
-        while self.at < until:
-            yield self.take(until)
+        while self._past is not None or self.at < until:
+            yield await self.take(until)
 
     async def live(self, timeout_s: float) -> list[Frame]:
         """What comes next, some frames at a time; none when `timeout_s` passes first, or when it is over. Raises Missed."""
         await self.wait(timeout_s)
-        return self.take()
+        return await self.take()
 
     async def wait(self, timeout_s: float) -> None:
         """Until there is something to take, at most `timeout_s` seconds."""
-        if self.at == self._session.end and not self._session.over:
+        if self._past is None and self.at == self._session.end and not self._session.over:
             await self._session.changed(timeout_s)
 
-    def take(self, until: int | None = None) -> list[Frame]:
-        """Some of the frames that there are, or of those up to that `until` of the session's. Raises Missed."""
-        if self.at < self._session.first:
-            raise self._missed()
+    async def take(self, until: int | None = None) -> list[Frame]:
+        """Some of the frames that there are, or of those up to that `until` of the session's. A reader that has fallen behind
+        gets what it has missed from the database. Raises Missed when that happens again and again."""
+        if self._past is None and self.at < self._session.first:
+            if self._falls >= FALLS:
+                raise Missed(self.seen, self._session.frames[0].seq)
+            self._falls += 1
+            self._past = self._stored()
+        if self._past is not None:
+            page = await anext(self._past, None)
+            if page is not None:
+                return page
+            self._past, self._floor = None, self.seen
+            return []
+        return self._from_memory(until)
+
+    def _from_memory(self, until: int | None) -> list[Frame]:
         frames, first = self._session.frames, self._session.first
         end = min(self._session.end if until is None else until, self.at + BATCH)
         taken = [frames[index - first] for index in range(self.at, end)]
         self.at += len(taken)
+        if self.at == self._session.end:
+            self._falls = 0
         new = [frame for frame in taken if frame.seq > self._floor]
         if new:
             self.seen = new[-1].seq
@@ -194,22 +208,26 @@ class Reader:
         """Whether nothing more will come."""
         return self._session.over and self.at == self._session.end
 
-    async def _stored(self) -> AsyncIterator[list[Frame]]:
-        """What the database has from before the frames that the session keeps, and is new to this reader."""
+    async def close(self) -> None:
+        """Nobody reads here any more."""
+        if self._past is not None:
+            await self._past.aclose()
+
+    async def _stored(self) -> AsyncGenerator[list[Frame], None]:
+        """What the database has and is new to this reader, up to what the session keeps."""
         tape = Tape(self._server.db, self._session.thread_id)
         pages = stored_events(self._server.db, self._session.thread_id, None, BEGINNING)
         async with aclosing(pages):
+            # Where memory begins is looked up before the database is read: so what is older is there, whatever happens meanwhile.
+            self.at, oldest = self._session.first, self._session.frames[0].seq
             async for page in pages:
-                oldest = self._session.frames[0].seq
                 frames = await tape.frames(page)
                 if new := [frame for frame in frames if self.seen < frame.seq < oldest]:
                     self.seen = new[-1].seq
                     yield new
                 if frames and frames[-1].seq >= oldest:
                     return
-
-    def _missed(self) -> Missed:
-        return Missed(self.seen, self._session.frames[0].seq if self._session.frames else 0)
+                self.at, oldest = self._session.first, self._session.frames[0].seq
 
 
 class Sessions:
