@@ -18,7 +18,7 @@ from tests.protocol.client import Client, Envelope, kinds, of, taken
 from waystation.app import create_app
 from waystation.protocol import sessions
 
-KEPT = 10
+KEPT = 200
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,9 @@ async def client(forgetful: LiveServer) -> AsyncIterator[Client]:
 
 async def test_what_is_no_longer_in_memory_comes_from_the_database(client: Client) -> None:
     async with client.events() as events:
-        await client.run("chat", {"messages": [{"role": "user", "content": "40"}]})
+        await client.run("chat", {"messages": [{"role": "user", "content": "500"}]})
         live = await taken(events)
-        assert len(live) > 5 * KEPT
+        assert len(live) > 4 * KEPT
         assert await client.until() == live
         for index in (0, len(live) // 2, len(live) - KEPT - 2, len(live) - KEPT, len(live) - 2):
             assert await client.until(since=live[index]["seq"]) == live[index + 1 :], index
@@ -66,7 +66,9 @@ async def read(reader: asyncio.StreamReader, last: str) -> list[Envelope]:
     found: list[Envelope] = []
     left = b""
     while not found or last not in json.dumps(found[-1]):
-        left += await asyncio.wait_for(reader.read(65536), 30)
+        piece = await asyncio.wait_for(reader.read(65536), 30)
+        assert piece, "the stream ended"
+        left += piece
         *lines, left = left.split(b"\r\n")
         found += [json.loads(line[6:]) for line in lines if line.startswith(b"data: ")]
     return found
@@ -93,8 +95,8 @@ async def test_a_client_that_is_too_slow_is_told_and_can_go_on(
         await client.run("flooding", {"x": [1500, 10_000]})
         await Driver(client.http).settled(client.thread_id)
         *seen, gap = await read(reader, "resume_gap")
-    assert (gap["type"], gap["id"], gap["since"]) == ("error", None, seen[-1]["seq"])
-    assert gap["min_available_seq"] > seen[-1]["seq"]
+    assert (gap["type"], gap["id"], gap["since"]) == ("error", None, seen[-1]["seq"] if seen else 0)
+    assert gap["min_available_seq"] > gap["since"]
     monkeypatch.undo()
     rest = await client.until(
         lambda event: event["params"]["data"]["payload"]["number"] == 1499, channels=["custom"], since=gap["since"]
