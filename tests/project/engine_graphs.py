@@ -290,6 +290,9 @@ ticking = line(("tick", tick))
 # --- for the event streaming protocol
 
 
+gated_below = line(("sub", line(("gate", wait_at_gate))), ("last", note("last")))
+
+
 async def sing(state: Any) -> Any:
     model = GenericFakeChatModel(messages=iter([AIMessage(f"voice {state['voice']}")]))
     said: Any = None

@@ -8,10 +8,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from waystation.errors import BadInput
 from waystation.http.bodies import describe
 from waystation.protocol.frames import Frame, Namespace
-from waystation.protocol.models import Channel
+from waystation.protocol.models import Channel, CommandFailed
 
 __all__ = ["EventStreamRequest", "Filter", "Reconnect", "Subscribe", "as_filter", "filter_of"]
 
@@ -76,11 +75,11 @@ def _is_segment(segment: str, wanted: str) -> bool:
 
 
 def filter_of(params: Mapping[str, Any]) -> Filter:
-    """The filter that a request describes. Raises BadInput."""
+    """The filter that a command describes. Raises CommandFailed."""
     try:
-        wanted = Subscribe.model_validate(params)
+        wanted = Subscribe.model_validate(dict(params))
     except ValidationError as error:
-        raise BadInput(describe(error)) from None
+        raise CommandFailed("invalid_argument", f"params: {describe(error)}") from None
     return as_filter(wanted)
 
 
