@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row
 from starlette.requests import Request
 
 from waystation.auth.access import Access
-from waystation.http.authorization import access_of
+from waystation.http.authorization import access_of, allowed
 from waystation.http.bodies import describe
 from waystation.http.configurable import server_configurable
 from waystation.protocol.models import CommandFailed
@@ -83,7 +83,8 @@ async def respond(request: Request, thread_id: str, params: Mapping[str, Any]) -
     """Answer interrupts: resume the thread with all answers at once. Raises CommandFailed, and what `Engine.create` raises."""
     answers = _answers(params)
     server: Server = request.app.state.server
-    thread = await server.db.lookup(queries.find_thread, thread_id, access_of(request))
+    readable = await allowed(request, "threads", "read", {"thread_id": thread_id})
+    thread = await server.db.lookup(queries.find_thread, thread_id, readable)
     known = dict(thread.metadata) if thread is not None else {}
     assistant_id = known.get("assistant_id") or known.get("graph_id")
     if not isinstance(assistant_id, str):
