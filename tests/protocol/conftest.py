@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bus.conftest import fleet, key_prefix
 from tests.driver import Driver
 from tests.protocol.client import Client
+
+__all__ = ["client", "fleet", "key_prefix"]
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def seq_of(position: int, part: int) -> int:
     A clock that stands still makes positions whose counter is beyond its bits; they carry over into the milliseconds, which the
     clock has passed by the time it goes on: no process makes 256 events in each of them."""
     milliseconds, counter = parts_of(position)
-    return ((milliseconds - EPOCH_MS << COUNTER_BITS) + counter << PART_BITS) + min(part, LAST_PART)
+    return ((milliseconds - EPOCH_MS << COUNTER_BITS) + counter << PART_BITS) + min(max(part, 0), LAST_PART)
 
 
 def make_frame(

@@ -42,6 +42,8 @@ class RunOnTape:
     requested: set[str] = field(default_factory=set)
     """Interrupts that were told of."""
     subgraphs: Subgraphs = field(default_factory=Subgraphs)
+    messages: dict[str, tuple[Namespace, str | None]] = field(default_factory=dict)
+    """Where those that have begun and not ended are: the namespace and the node."""
 
 
 class Tape:
@@ -90,15 +92,16 @@ class Tape:
         if run.status != "running":
             return
         run.status = _final(run, status)
-        told = {"failed": "failed", "completed": "completed"}.get(run.status, "interrupted")
-        for subgraph in run.subgraphs.end(told):
-            yield _lifecycle(run, subgraph.namespace, subgraph.shown(), LAST_PART)
         data: dict[str, Any] = {"event": run.status}
         if run.graph_name is not None:
             data["graph_name"] = run.graph_name
         if run.status == "failed":
             data["error"] = run.error or ("The run took too long." if status == "timeout" else "The run failed.")
-        yield _lifecycle(run, (), data, LAST_PART)
+        below = [(each.namespace, each.shown()) for each in run.subgraphs.end(run.status)]
+        ends = [*below, ((), data)]
+        yield from _broken_off(run, before=len(ends))
+        for number, (namespace, shown) in enumerate(ends, LAST_PART + 1 - len(ends)):
+            yield _lifecycle(run, namespace, shown, number)
 
     def _edit(self, event: Event) -> Iterator[Frame]:
         """A state that was edited while no run went on."""
@@ -140,8 +143,9 @@ class _Reading:
     # --- by event
 
     def _metadata(self, _: Namespace, data: Any) -> Iterator[Frame]:
-        """An attempt of the run begins. That it is not the first is nobody's business."""
+        """An attempt of the run begins. If it is not the first, what the one before was saying is not said to the end."""
         self._run.stopped, self._run.error = False, None
+        yield from _broken_off(self._run)
         shown = {"event": "running"}
         if self._run.graph_name is not None:
             shown["graph_name"] = self._run.graph_name
@@ -196,6 +200,11 @@ class _Reading:
         yield self._frame(f"custom:{data['data']['name']}", namespace, data["data"], "custom")
 
     def _messages(self, namespace: Namespace, data: Any) -> Iterator[Frame]:
+        part = data["data"]
+        if part["event"] == "message-start":
+            self._run.messages[part["run_id"]] = namespace, data.get("node")
+        elif part["event"] == "message-finish":
+            self._run.messages.pop(part["run_id"], None)
         yield self._frame("messages", namespace, data["data"], node=data.get("node"))
 
     def _tools(self, namespace: Namespace, data: Any) -> Iterator[Frame]:
@@ -226,6 +235,16 @@ def _lifecycle(
     """A frame that stands for no event of the log. Its id names the run and what has happened, which happens once."""
     identity = f"synth:{run.run_id}:lc|{'|'.join(namespace)}|{data['event']}"
     return make_frame(identity, run.position, part, "lifecycle", "lifecycle", namespace, data, starts_run=starts_run)
+
+
+def _broken_off(run: RunOnTape, before: int = 0) -> Iterator[Frame]:
+    """The ends of messages that nobody will finish; `before` frames follow."""
+    first = LAST_PART + 1 - before - len(run.messages)
+    for part, (message, (namespace, node)) in enumerate(run.messages.items(), first):
+        data = {"event": "error", "message": "The message was broken off.", "run_id": message}
+        identity = f"synth:{run.run_id}:message|{message}|error"
+        yield make_frame(identity, run.position, part, "messages", "messages", namespace, data, node=node)
+    run.messages.clear()
 
 
 def _final(run: RunOnTape, status: str) -> str:
