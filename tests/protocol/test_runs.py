@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from tests.driver import Driver
 from tests.protocol.client import ALL, Client, at, ended, kinds, of, taken
@@ -79,7 +80,7 @@ async def test_tools_tell_their_life(client: Client) -> None:
     await client.run("agent", SPEAK)
     events = await client.until()
     assert kinds(events) == ["running", "completed"]
-    calls = {"call-ok": [], "call-bad": []}  # type: dict[str, list[Any]]
+    calls: dict[str, list[Any]] = {"call-ok": [], "call-bad": []}
     for each in of(events, "tools"):
         calls[each["tool_call_id"]].append(each)
     good, bad = calls.values()

@@ -98,16 +98,16 @@ async def _events(
     try:
         async with aclosing(reader.replay(since)) as pages:
             async for frames in pages:
-                if chosen := [frame for frame in frames if wanted.wants(frame)]:
-                    yield sse(chosen)
+                if past := sse([frame for frame in frames if wanted.wants(frame)]):
+                    yield past
         while not reader.over:
             frames = await reader.live(max(0.0, beat - time.monotonic()))
             if not await watch.may_see(frames):
                 return
-            chosen = [frame for frame in frames if wanted.wants(frame)]
+            chosen = session.encoded(frames, wanted)
             if chosen or time.monotonic() >= beat:
                 beat = time.monotonic() + server.config.heartbeat_s
-                yield sse(chosen) or HEARTBEAT
+                yield chosen or HEARTBEAT
     except Missed as missed:
         yield raw_frame("error", encode(gap(missed.seen, missed.oldest)))
     finally:

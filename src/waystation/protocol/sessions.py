@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
-from waystation.protocol.frames import Frame
+from waystation.protocol.filters import Filter
+from waystation.protocol.frames import Frame, sse
 from waystation.protocol.tape import Tape
 from waystation.streams.events import BEGINNING
 from waystation.streams.following import Follower
@@ -30,6 +31,10 @@ log = structlog.get_logger("waystation.protocol")
 
 BUFFER_BYTES = 64 * 1024 * 1024
 """How much the frames that a session keeps may take."""
+
+REST_S = 0.0004
+"""How long the readers of a thread wait after they were told of something, for each of them: then they write more at a time, and
+leave the processor to the run. Alone a reader does not wait."""
 
 BATCH = 256
 """Frames that a reader takes at a time."""
@@ -66,6 +71,10 @@ class Session:
         """Whether no more frames will come."""
         self._bytes = 0
         self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._rest_until = 0.0
+        self._waking: asyncio.TimerHandle | None = None
+        self._encoded: dict[tuple[Filter, int, int], bytes] = {}
         self._task = asyncio.create_task(self._follow(), name="waystation-session")
 
     @property
@@ -81,6 +90,8 @@ class Session:
     def close(self) -> None:
         """Nobody reads any more."""
         self._task.cancel()
+        if self._waking is not None:
+            self._waking.cancel()
 
     async def changed(self, timeout_s: float) -> None:
         """Wait until there is more, or it is over."""
@@ -127,11 +138,27 @@ class Session:
         while len(self.frames) > self._server.config.event_buffer or self._bytes > BUFFER_BYTES:
             self._bytes -= len(self.frames.popleft().envelope)
             self.first += 1
-        self._wake()
+        if self._waking is None:
+            self._waking = self._loop.call_at(self._rest_until, self._wake)
 
     def _wake(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+        self._waking = None
+        self._rest_until = self._loop.time() + REST_S * (self.readers - 1)
+        self._encoded.clear()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def encoded(self, frames: Sequence[Frame], wanted: Filter) -> bytes:
+        """What `wanted` wants of these frames, as server-sent events. Most readers want the same of the same at the same time."""
+        if not frames:
+            return b""
+        key = wanted, frames[0].seq, len(frames)
+        found = self._encoded.get(key)
+        if found is None:
+            found = self._encoded[key] = sse([frame for frame in frames if wanted.wants(frame)])
+        return found
 
 
 class Reader:
