@@ -34,6 +34,8 @@ class BlockTranslator(Translator):
         super().__init__(EVENT_STREAMING_MODES, emit, subgraphs=True)
         self._open: dict[str, _Streaming] = {}
         self._told: set[str] = set()
+        self.parts: list[tuple[tuple[str, ...], Any]] | None = None
+        """The events of messages for stream transformers, each with its namespace and as they want them; None without any."""
 
     def chunk(self, namespace: tuple[str, ...], mode: str, payload: Any) -> None:
         if mode == "tools":
@@ -91,6 +93,8 @@ class BlockTranslator(Translator):
         data = {**event, "run_id": message_id.removeprefix("lc_run--")}
         if len(self._open) > 1:
             data["id"] = message_id
+        if self.parts is not None:
+            self.parts.append((namespace, (data, {"langgraph_node": node, "run_id": data["run_id"]})))
         self._record("messages", namespace, {"data": data, "node": node} if node else {"data": data})
 
     def _finish_within(self, namespace: tuple[str, ...], mode: str, payload: Any) -> None:

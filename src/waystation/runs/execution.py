@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import orjson
@@ -29,6 +29,10 @@ from waystation.runs.translate import EVENT_STREAMING, Translator, graph_modes
 from waystation.storage.checkpoints import RunSaver
 from waystation.store import CustomStore, Store
 from waystation.streams.log import RunLog
+
+if TYPE_CHECKING:
+    from waystation.runs.blocks import BlockTranslator
+    from waystation.runs.projections import Projections
 
 __all__ = ["Ending", "Execution"]
 
@@ -172,8 +176,9 @@ class Execution:
     async def _stream(self, graph: Pregel[Any, Any, Any, Any], own: CheckpointTuple | None) -> None:
         kwargs = self.run.kwargs
         modes = graph_modes(kwargs["stream_mode"])
-        if kwargs.get(EVENT_STREAMING):
-            modes.append("tools")
+        projections = self._projections(graph)
+        if projections is not None:
+            modes += {"tools", *projections.modes} - {*modes}
         options: dict[str, Any] = {
             "stream_mode": modes,
             "interrupt_before": kwargs.get("interrupt_before"),
@@ -191,13 +196,25 @@ class Execution:
             return
         subgraphs = options["subgraphs"]
         chunk = self._translator.chunk
-        async with aclosing(cast(AsyncGenerator[Any, None], graph.astream(given, config, **options))) as chunks:
+        streamed = cast(AsyncGenerator[Any, None], graph.astream(given, config, **options))
+        if projections is not None:
+            streamed = projections.watching(streamed)
+        async with aclosing(streamed) as chunks:
             async for item in chunks:
                 if subgraphs:
                     chunk(*item)
                 else:
                     chunk((), *item)
         self._translator.finish()
+
+    def _projections(self, graph: Pregel[Any, Any, Any, Any]) -> Projections | None:
+        """The stream transformers of the graph and its module, for a run of the event streaming protocol."""
+        if not self.run.kwargs.get(EVENT_STREAMING):
+            return None
+        from waystation.runs.projections import Projections
+
+        factories = [*graph.stream_transformers, *self._graphs.stream_transformers(self.run.graph_id)]
+        return Projections(factories, cast("BlockTranslator", self._translator))
 
     async def _stream_events(
         self, graph: Pregel[Any, Any, Any, Any], given: Any, config: RunnableConfig, options: dict[str, Any]
