@@ -329,3 +329,44 @@ _agent.add_edge(START, "model")
 _agent.add_edge("model", "tools")
 _agent.add_edge("tools", END)
 agent = _agent.compile()
+
+
+class Asked(GenericFakeChatModel):
+    """A model that is given tools, and knows beforehand what to say."""
+
+    def bind_tools(self, tools: Any, **options: Any) -> Any:
+        return self
+
+
+def _helper() -> Any:
+    from langchain.agents import create_agent  # a third of a second, which only this graph needs
+
+    return create_agent(Asked(messages=iter([AIMessage("found it")])), name="helper")
+
+
+@tool
+async def delegate(task: str) -> str:
+    """Has somebody else do it."""
+    done = await _helper().ainvoke({"messages": [("user", task)]})
+    return str(done["messages"][-1].text)
+
+
+def call_helper(state: MessagesState) -> Any:
+    call = {"name": "delegate", "args": {"task": "look"}, "id": "call-delegate"}
+    return {"messages": [AIMessage("", tool_calls=[call], id="calls")]}
+
+
+_delegating = StateGraph(MessagesState)
+_delegating.add_node("model", call_helper)
+_delegating.add_node("tools", ToolNode([delegate]))
+_delegating.add_edge(START, "model")
+_delegating.add_conditional_edges(
+    "model",
+    lambda state: [
+        Send("tools", {"__type": "tool_call_with_context", "tool_call": call, "state": state})
+        for call in state["messages"][-1].tool_calls
+    ],
+    ["tools"],
+)
+_delegating.add_edge("tools", END)
+delegating = _delegating.compile()

@@ -198,3 +198,17 @@ async def test_two_readers_see_the_same(client: Client) -> None:
         first, second = await asyncio.gather(taken(one), taken(other))
     assert first == second == await client.until()
     assert ended(first[-1])
+
+
+async def test_a_subagent_names_the_tool_call_that_it_works_for(client: Client) -> None:
+    await client.run("delegating", SPEAK)
+    events = await client.until()
+    [started] = [d for d in of(events, "lifecycle") if d["event"] == "started"]
+    assert started["graph_name"] == "helper"
+    assert started["cause"] == {"type": "toolCall", "tool_call_id": "call-delegate"}
+    namespace = started["namespace"]
+    assert [segment.partition(":")[0] for segment in namespace] == ["tools"]
+    said = [d["delta"]["text"] for d in of(events, "messages", namespace) if "delta" in d]
+    assert "".join(said) == "found it"
+    assert [d["event"] for d in of(events, "lifecycle", namespace)] == ["started", "completed"]
+    assert [d["event"] for d in of(events, "tools")] == ["tool-started", "tool-finished"]
