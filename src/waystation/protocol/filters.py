@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from waystation.http.bodies import describe
+from waystation.http.bodies import Body, describe
 from waystation.protocol.frames import Frame, Namespace
 from waystation.protocol.models import Channel, CommandFailed
 
@@ -17,10 +17,9 @@ __all__ = ["EventStreamRequest", "Filter", "Reconnect", "Subscribe", "as_filter"
 CUSTOM = "custom:"
 
 
-class Subscribe(BaseModel):
+class Subscribe(Body):
     """What to be told of: ``channels`` by name, in the ``namespaces`` that begin so, at most ``depth`` segments deeper."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
     channels: list[str] = Field(min_length=1)
     namespaces: list[list[str]] | None = None
     depth: int | None = Field(None, ge=0)

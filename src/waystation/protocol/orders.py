@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
 
 from waystation.auth.access import Access
 from waystation.http.authorization import access_of, allowed
-from waystation.http.bodies import describe
+from waystation.http.bodies import Body, describe
 from waystation.http.configurable import server_configurable
 from waystation.protocol.models import CommandFailed
 from waystation.runs import queries
@@ -33,19 +33,17 @@ SETTLE_S = 5
 """How long an answer to an interrupt waits for the run that asked to be settled."""
 
 
-class Answer(BaseModel):
+class Answer(Body):
     """What to answer one interrupt."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
     interrupt_id: str
     response: Any = None
     namespace: list[str] = Field(default_factory=list)
 
 
-class Answers(BaseModel):
+class Answers(Body):
     """What to answer one interrupt or several."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
     responses: list[Answer] = Field(min_length=1)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from starlette.requests import Request
 
 from waystation.encoding import to_plain
 from waystation.errors import BadInput, UnprocessableInput
 from waystation.http.authorization import allowed
-from waystation.http.bodies import describe, require_uuid
+from waystation.http.bodies import Body, describe, require_uuid
 from waystation.http.configurable import server_configurable
 from waystation.protocol import orders
 from waystation.protocol.messages import shown_state
@@ -25,27 +25,24 @@ __all__ = ["fork", "get", "list_checkpoints"]
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
 
 
-class StateGet(BaseModel):
+class StateGet(Body):
     """Which state to get; all of its keys unless some are named."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
     namespace: list[str] = Field(default_factory=list)
     keys: list[str] | None = None
 
 
-class ListCheckpoints(BaseModel):
+class ListCheckpoints(Body):
     """Which checkpoints to list, newest first."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
     namespace: list[str] = Field(default_factory=list)
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     before: str | None = None
 
 
-class StateFork(BaseModel):
+class StateFork(Body):
     """Where to go on from."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
     checkpoint_id: str
     input: Any = None
     config: dict[str, Any] | None = None
