@@ -95,7 +95,8 @@ async def test_a_client_that_is_too_slow_is_told_and_can_go_on(
         await client.run("flooding", {"x": [1500, 10_000]})
         await Driver(client.http).settled(client.thread_id)
         *seen, gap = await read(reader, "resume_gap")
-    assert (gap["type"], gap["id"], gap["since"]) == ("error", None, seen[-1]["seq"] if seen else 0)
+    assert (gap["type"], gap["id"]) == ("error", None)
+    assert gap["since"] >= (seen[-1]["seq"] if seen else 0), "the last that was looked at, wanted or not"
     assert gap["min_available_seq"] > gap["since"]
     monkeypatch.undo()
     rest = await client.until(

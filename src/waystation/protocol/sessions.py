@@ -117,18 +117,29 @@ class Session:
         with server.bus.subscribe(self.thread_id) as subscription:
             await subscription.announce()
             follower = Follower(server.db, server.bus, subscription, server.config.heartbeat_s, after=seen, stored=True)
-            async with aclosing(follower.replay()) as pages:
-                async for page in pages:
-                    self._keep(await self.tape.frames(page))
-            self._keep(await self.tape.close())
-            if self.tape.run is not None and self.tape.run.status == "running":
-                follower.expect(self.tape.run.run_id)
+            await self._catch_up(follower)
+            if (run := self.tape.open_run) is not None:
+                follower.expect(run.run_id)
             self.ready.set()
             async with aclosing(follower.batches()) as batches:
                 async for events in batches:
                     if events:
                         self._keep(await self.tape.frames(events))
             return follower.seen
+
+    async def _catch_up(self, follower: Follower) -> None:
+        """Read what is stored, and the end of its last run if that is over: asked before the log is read to the end, because a
+        run that is over says nothing more, and one that is not may go on to."""
+        over = None
+        while True:
+            async with aclosing(follower.replay()) as pages:
+                async for page in pages:
+                    self._keep(await self.tape.frames(page))
+            if over is not None and over is self.tape.open_run:
+                self._keep(await self.tape.close())
+            over = self.tape.open_run
+            if over is None or not await self.tape.is_over(over):
+                return
 
     def _keep(self, frames: list[Frame]) -> None:
         if not frames:

@@ -75,14 +75,22 @@ class Tape:
                 frames += _Reading(run, event).frames()
         return frames
 
+    @property
+    def open_run(self) -> RunOnTape | None:
+        """The newest run, if its end has not come yet."""
+        return self.run if self.run is not None and self.run.status == "running" else None
+
+    async def is_over(self, run: RunOnTape) -> bool:
+        """Whether the database says that the run is over: then all that it has said is stored."""
+        return run.run_id in await self._db.lookup(queries.over, [run.run_id])
+
     async def close(self) -> list[Frame]:
-        """The frames of the end of the newest run, if the database says that it is over."""
-        if self.run is None or self.run.status != "running":
+        """The frames of the end of the newest run, if the database says that it is over. All of its events must have passed."""
+        run = self.open_run
+        if run is None:
             return []
-        over = await self._db.lookup(queries.over, [self.run.run_id])
-        if self.run.run_id not in over:
-            return []
-        return list(self._end(self.run, over[self.run.run_id] or "rollback"))
+        over = await self._db.lookup(queries.over, [run.run_id])
+        return list(self._end(run, over[run.run_id] or "rollback")) if run.run_id in over else []
 
     async def _status(self, run_id: str) -> str:
         """How a run ended of which it is only known that it did."""
