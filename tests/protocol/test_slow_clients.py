@@ -16,7 +16,7 @@ from tests.driver import Driver, eventually
 from tests.live import LiveServer, listening
 from tests.protocol.client import Client, Envelope, kinds, of, taken
 from waystation.app import create_app
-from waystation.protocol import sessions
+from waystation.protocol import reader as reading
 
 KEPT = 200
 
@@ -90,7 +90,7 @@ async def test_a_client_that_does_not_read_for_a_while_misses_nothing(client: Cl
 async def test_a_client_that_is_too_slow_is_told_and_can_go_on(
     client: Client, forgetful: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "FALLS", 0)
+    monkeypatch.setattr(reading, "FALLS", 0)
     async with not_reading(client, forgetful.url) as reader:
         await client.run("flooding", {"x": [1500, 10_000]})
         await Driver(client.http).settled(client.thread_id)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.auth.given import configured
 from tests.auth.owners import owners
@@ -19,6 +19,7 @@ from tests.conftest import project_config
 from tests.live import LiveServer, listening
 from tests.protocol.client import ALL, Client, Envelope, ended, kinds, of
 from waystation.app import create_app
+from waystation.config import HttpConfig
 
 
 class Socket:
@@ -168,3 +169,19 @@ async def test_somebody_elses_thread(tmp_path: Path) -> None:
                 await late.until(lambda frame: False)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4404
+
+
+async def test_pages_of_other_origins(tmp_path: Path) -> None:
+    """A browser lets any page open a WebSocket, and sends cookies along."""
+    with listening(
+        create_app(project_config(tmp_path, http=HttpConfig(cors={"allow_origins": ["https://a.test"]})))
+    ) as server:
+        thread_id = str(uuid4())
+        for origin in ("https://a.test", server.url, None):
+            headers = {} if origin is None else {"Origin": origin}
+            async with connected(server, thread_id, additional_headers=headers) as socket:
+                await socket.done("subscription.subscribe", channels=ALL)
+        with pytest.raises(InvalidStatus) as refused:
+            async with connected(server, thread_id, additional_headers={"Origin": "https://b.test"}):
+                pass
+        assert refused.value.response.status_code == 403

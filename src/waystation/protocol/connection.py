@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uuid_utils import uuid4
 
+from waystation.config.http import DEFAULT_CORS
 from waystation.encoding import decode, encode
 from waystation.errors import WaystationError
 from waystation.http.authorization import caller_of
@@ -24,7 +25,9 @@ from waystation.protocol.commands import Commands, InvalidCommand
 from waystation.protocol.filters import Filter, Reconnect, as_filter, filter_of
 from waystation.protocol.frames import Frame
 from waystation.protocol.models import CommandFailed, failure, gap
-from waystation.protocol.sessions import Missed, Reader, Session
+from waystation.protocol.origins import is_welcome
+from waystation.protocol.reader import Missed, Reader
+from waystation.protocol.sessions import Session
 from waystation.protocol.watching import Watch
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ async def serve(scope: Scope, receive: Receive, send: Send, thread_id: str) -> N
     socket = WebSocket(scope, receive, send)
     request = ApiRequest({**scope, "type": "http", "method": "POST"}, receive)  # routes and handlers know requests only
     server: Server = request.app.state.server
+    if not is_welcome(socket.headers, server.config.http.cors or DEFAULT_CORS):
+        raise HTTPException(403, "Pages of this origin may not connect.")
     await socket.accept()
     try:
         thread_id = require_uuid(thread_id, "thread_id")
@@ -61,8 +66,14 @@ async def serve(scope: Scope, receive: Receive, send: Send, thread_id: str) -> N
         return
     with server.sessions.reading(thread_id) as session:
         connection = Connection(socket, request, server, session, watch)
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the second: it was closed while we were sending
-            await connection.serve()
+        server.metrics.streams.add(1)
+        try:
+            with contextlib.suppress(
+                WebSocketDisconnect, RuntimeError
+            ):  # the second: it was closed while we were sending
+                await connection.serve()
+        finally:
+            server.metrics.streams.add(-1)
 
 
 class Connection(Commands):

@@ -22,7 +22,8 @@ from waystation.protocol.commands import Commands, InvalidCommand
 from waystation.protocol.filters import EventStreamRequest, Filter, as_filter
 from waystation.protocol.frames import sse
 from waystation.protocol.models import COMMAND, CommandRequest, failure, gap
-from waystation.protocol.sessions import Missed, Reader, Session
+from waystation.protocol.reader import Missed, Reader
+from waystation.protocol.sessions import Session
 from waystation.protocol.watching import Watch
 from waystation.streams.response import StreamResponse
 from waystation.streams.sse import HEADERS, HEARTBEAT, raw_frame

@@ -25,7 +25,7 @@ from waystation.graphs import Graphs
 from waystation.runs.commands import graph_command
 from waystation.runs.errors import JobTimeout, sanitise
 from waystation.runs.lifecycle import Claimed, LeaseLost, Outcome
-from waystation.runs.translate import EVENT_STREAMING, Translator, graph_modes
+from waystation.runs.translate import EVENT_STREAMING, graph_modes, translator_of
 from waystation.storage.checkpoints import RunSaver
 from waystation.store import CustomStore, Store
 from waystation.streams.log import RunLog
@@ -73,7 +73,7 @@ class Execution:
         self._events = events
         self._timeout_s = timeout_s
         self._callbacks = callbacks
-        self._translator = _translator(run, events)
+        self._translator = translator_of(run.kwargs, events.emit)
 
     async def attempt(self) -> Ending:
         """Run the graph to its end. Exceptions of user code become the outcome; only cancellation is passed on, and the loss
@@ -282,14 +282,6 @@ class Execution:
         if callbacks := [*self._callbacks, *_tracers(self.run.kwargs.get("langsmith_tracer"))]:
             config["callbacks"] = callbacks
         return config
-
-
-def _translator(run: Claimed, events: RunLog) -> Translator:
-    if run.kwargs.get(EVENT_STREAMING):
-        from waystation.runs.blocks import BlockTranslator
-
-        return BlockTranslator(events.emit)
-    return Translator(run.kwargs["stream_mode"], events.emit, subgraphs=bool(run.kwargs.get("subgraphs")))
 
 
 def _root(thread_id: str) -> RunnableConfig:

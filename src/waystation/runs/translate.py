@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk
 
 from waystation.encoding import encode
 
-__all__ = ["EVENT_STREAMING", "EVENT_STREAMING_MODES", "Emit", "Translator", "graph_modes"]
+__all__ = ["EVENT_STREAMING", "EVENT_STREAMING_MODES", "Emit", "Translator", "graph_modes", "translator_of"]
 
 EVENT_STREAMING = "event_streaming"
 """The entry of a run's ``kwargs`` that asks for what the event streaming protocol needs (`waystation.runs.blocks`)."""
@@ -34,6 +34,15 @@ def graph_modes(requested: Sequence[str]) -> list[str]:
         dict.fromkeys("messages" if mode == "messages-tuple" else mode for mode in requested if mode != "events")
     )
     return list(modes)
+
+
+def translator_of(kwargs: Mapping[str, Any], emit: Emit) -> Translator:
+    """The translator for a run with these ``kwargs``."""
+    if kwargs.get(EVENT_STREAMING):
+        from waystation.runs.blocks import BlockTranslator  # which other runs do without
+
+        return BlockTranslator(emit)
+    return Translator(kwargs["stream_mode"], emit, subgraphs=bool(kwargs.get("subgraphs")))
 
 
 class Translator:
