@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
+from fastapi import FastAPI, WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.auth.given import configured
 from tests.auth.owners import owners
 from tests.conftest import project_config
+from tests.custom_app.given import configured as custom_app
 from tests.live import LiveServer, listening
 from tests.protocol.client import ALL, Client, Envelope, ended, kinds, of
 from waystation.app import create_app
@@ -185,3 +188,45 @@ async def test_pages_of_other_origins(tmp_path: Path) -> None:
             async with connected(server, thread_id, additional_headers={"Origin": "https://b.test"}):
                 pass
         assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_beside_a_custom_app(prefix: str, tmp_path: Path) -> None:
+    """Its own WebSockets are its own, those of the API stay."""
+    custom = FastAPI()
+
+    @custom.websocket("/echo")
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("own")
+        await socket.close()
+
+    http = custom_app(custom, mount_prefix=prefix)
+    with listening(create_app(project_config(tmp_path, http=http))) as server:
+        address = server.url.replace("http", "ws", 1) + prefix
+        async with connect(f"{address}/echo") as connection:
+            assert await connection.recv() == "own"
+        async with connect(f"{address}/threads/{uuid4()}/stream/events") as connection:
+            assert (await Socket(connection).done("subscription.subscribe", channels=ALL))["replayed_events"] == 0
+        with pytest.raises(InvalidStatus):
+            async with connect(f"{address}/threads/{uuid4()}/commands"):
+                pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event_streaming": False},
+        {"http": HttpConfig(disabled=frozenset({"event_streaming"}))},
+        {"http": HttpConfig(disabled=frozenset({"runs"}))},
+    ],
+    ids=["flag", "disable_event_streaming", "disable_runs"],
+)
+async def test_turned_off(changes: dict[str, Any], tmp_path: Path) -> None:
+    with listening(create_app(project_config(tmp_path, **changes))) as server:
+        async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
+            for path in ("commands", "stream/events"):
+                assert (await http.post(f"/threads/{uuid4()}/{path}", json={})).status_code == 404
+        with pytest.raises(InvalidStatus):
+            async with connected(server, str(uuid4())):
+                pass
