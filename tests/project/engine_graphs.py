@@ -311,6 +311,8 @@ choir = _choir.compile()
 @tool
 def look(what: str, runtime: ToolRuntime) -> str:
     """Looks something up."""
+    if what == "secret":
+        raise FAILURES["secretive"]
     if what != "ok":
         raise ValueError("no luck")
     runtime.emit_output_delta("half")
@@ -336,6 +338,13 @@ class Asked(GenericFakeChatModel):
 
     def bind_tools(self, tools: Any, **options: Any) -> Any:
         return self
+
+
+_looking = StateGraph(MessagesState)
+_looking.add_node("tools", ToolNode([look], handle_tool_errors=False))
+_looking.add_edge(START, "tools")
+looking = line(("sub", _looking.compile()), state=MessagesState)
+"""Does what the calls of its input say, and fails if a tool does."""
 
 
 def _helper() -> Any:

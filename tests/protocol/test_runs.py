@@ -212,3 +212,19 @@ async def test_a_subagent_names_the_tool_call_that_it_works_for(client: Client) 
     assert "".join(said) == "found it"
     assert [d["event"] for d in of(events, "lifecycle", namespace)] == ["started", "completed"]
     assert [d["event"] for d in of(events, "tools")] == ["tool-started", "tool-finished"]
+
+
+async def test_errors_of_user_code_give_nothing_away(client: Client) -> None:
+    call = {"name": "look", "args": {"what": "secret"}, "id": "call-secret"}
+    await client.run("looking", {"messages": [{"role": "assistant", "content": "", "tool_calls": [call]}]})
+    events = await client.until()
+    assert kinds(events) == ["running", "failed"]
+    [started, failed] = of(events, "tools")
+    assert (started["event"], failed["event"], failed["message"]) == (
+        *("tool-started", "tool-error"),
+        "An internal error occurred",
+    )
+    assert [d["error"] for d in of(events, "tasks") if d.get("error")] == [
+        "Secretive('An internal error occurred')"
+    ] * 2
+    assert "password" not in str(events)

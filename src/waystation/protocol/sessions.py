@@ -27,7 +27,7 @@ __all__ = ["Session", "Sessions"]
 
 log = structlog.get_logger("waystation.protocol")
 
-BUFFER_BYTES = 64 * 1024 * 1024
+BUFFER_BYTES = 16 * 1024 * 1024
 """How much the frames that a session keeps may take."""
 
 REST_S = 0.0004

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models._compat_bridge import achunks_to_events, message_to_events
 from langchain_core.messages import AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
 
+from waystation.runs.errors import GENERIC_MESSAGE, sanitise
 from waystation.runs.translate import EVENT_STREAMING_MODES, Emit, Translator
 from waystation.streams.events import PROTOCOL_ONLY
 
@@ -34,13 +37,21 @@ class BlockTranslator(Translator):
         super().__init__(EVENT_STREAMING_MODES, emit, subgraphs=True)
         self._open: dict[str, _Streaming] = {}
         self._told: set[str] = set()
+        self._tool_errors = _ToolErrors()
         self.parts: list[tuple[tuple[str, ...], Any]] | None = None
         """The events of messages for stream transformers, each with its namespace and as they want them; None without any."""
 
+    @property
+    def callbacks(self) -> Sequence[BaseCallbackHandler]:
+        return (self._tool_errors,)
+
     def chunk(self, namespace: tuple[str, ...], mode: str, payload: Any) -> None:
         if mode == "tools":
-            self._record("tools", namespace, {"data": payload})
+            self._record("tools", namespace, {"data": self._tool_errors.shown(payload)})
             return
+        if mode == "tasks" and isinstance(error := payload.get("error"), BaseException):
+            told = sanitise(error)
+            payload = {**payload, "error": f"{told['error']}({told['message']!r})"}
         if mode in ("updates", "tasks"):
             self._finish_within(namespace, mode, payload)
         super().chunk(namespace, mode, payload)
@@ -111,6 +122,32 @@ class BlockTranslator(Translator):
         for event in streaming.close():
             self._part(streaming.namespace, streaming.node, message_id, event)
         del self._open[message_id]
+
+
+class _ToolErrors(BaseCallbackHandler):
+    """Remembers what clients may see of the errors of tools: the events tell the text of any, which may hold anything."""
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        self._calls: dict[UUID, str] = {}
+        self._shown: dict[str, str] = {}
+
+    def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
+        self._calls[run_id] = kwargs.get("tool_call_id") or str(run_id)
+
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        self._calls.pop(run_id, None)
+
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        if (call := self._calls.pop(run_id, None)) is not None:
+            self._shown[call] = sanitise(error)["message"]
+
+    def shown(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An event of a tool as clients may see it."""
+        if event["event"] != "tool-error":
+            return event
+        return {**event, "message": self._shown.pop(event["tool_call_id"], GENERIC_MESSAGE)}
 
 
 class _Streaming:

@@ -279,7 +279,11 @@ class Execution:
             },
         }
         config.setdefault("run_name", self.run.graph_id)
-        if callbacks := [*self._callbacks, *_tracers(self.run.kwargs.get("langsmith_tracer"))]:
+        if callbacks := [
+            *self._callbacks,
+            *self._translator.callbacks,
+            *_tracers(self.run.kwargs.get("langsmith_tracer")),
+        ]:
             config["callbacks"] = callbacks
         return config
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 
 from waystation.encoding import encode
@@ -60,6 +61,11 @@ class Translator:
         """Root states that carried ``__interrupt__``."""
         self.stopped_early = False
         """Whether the graph stopped at ``interrupt_before`` or ``interrupt_after``, or on an interrupt."""
+
+    @property
+    def callbacks(self) -> Sequence[BaseCallbackHandler]:
+        """What else it has to hear of the run."""
+        return ()
 
     def chunk(self, namespace: tuple[str, ...], mode: str, payload: Any) -> None:
         """Handle one chunk of the graph's stream. Of subgraphs that the client did not ask for only messages are shown."""
