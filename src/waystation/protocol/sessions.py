@@ -30,9 +30,11 @@ log = structlog.get_logger("waystation.protocol")
 BUFFER_BYTES = 16 * 1024 * 1024
 """How much the frames that a session keeps may take."""
 
-REST_S = 0.0004
+REST_S = 0.001
 """How long the readers of a thread wait after they were told of something, for each of them: then they write more at a time, and
 leave the processor to the run. Alone a reader does not wait."""
+
+LONGEST_REST_S = 0.25
 
 
 class Session:
@@ -137,7 +139,7 @@ class Session:
         if self._waking is not None:
             self._waking.cancel()
         self._waking = None
-        self._rest_until = self._loop.time() + REST_S * (self.readers - 1)
+        self._rest_until = self._loop.time() + min(REST_S * (self.readers - 1), LONGEST_REST_S)
         self._encoded.clear()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
