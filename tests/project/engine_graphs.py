@@ -353,15 +353,15 @@ def _helper() -> Any:
     return create_agent(Asked(messages=iter([AIMessage("found it")])), name="helper")
 
 
-@tool
-async def delegate(task: str) -> str:
-    """Has somebody else do it."""
-    done = await _helper().ainvoke({"messages": [("user", task)]})
+@tool("task")
+async def delegate(description: str, subagent_type: str) -> str:
+    """Has somebody else do it, as deep agents do."""
+    done = await _helper().ainvoke({"messages": [("user", description)]})
     return str(done["messages"][-1].text)
 
 
 def call_helper(state: MessagesState) -> Any:
-    call = {"name": "delegate", "args": {"task": "look"}, "id": "call-delegate"}
+    call = {"name": "task", "args": {"description": "look", "subagent_type": "helper"}, "id": "call-delegate"}
     return {"messages": [AIMessage("", tool_calls=[call], id="calls")]}
 
 

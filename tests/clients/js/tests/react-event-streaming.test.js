@@ -151,3 +151,12 @@ test("the calls of a tool are shown with their results", async () => {
     ["look", "call-bad"],
   ]);
 });
+
+test("a subagent is discovered, with its task and its result", async () => {
+  const chat = mounted("delegating", { threadId: await newThread() });
+  chat.get().submit({ messages: [{ role: "user", content: "go" }] });
+  await waitFor(() => assert.equal([...chat.get().subagents.values()][0]?.status, "complete"));
+  const [subagent] = chat.get().subagents.values();
+  assert.equal(chat.get().subagents.size, 1);
+  assert.deepEqual([subagent.name, subagent.taskInput, text(subagent.output)], ["helper", "look", "found it"]);
+});
