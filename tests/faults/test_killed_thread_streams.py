@@ -7,8 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
-from tests.faults.kill_points import EVERY_KILL_POINT, kill_after, kill_and_restart
+from tests.faults.kill_points import AT_NIGHT, kill_after, kill_and_restart
 from tests.faults.project.graphs import TOKEN_S
 from tests.faults.test_killed_streams import TEXT, TOKENS
 from tests.processes import ServerProcess
@@ -31,7 +32,9 @@ async def followed(client: Client) -> list[Envelope]:
     return found
 
 
-@EVERY_KILL_POINT
+@pytest.mark.parametrize(
+    "kill_point", [pytest.param(point, marks=() if point == 1 else pytest.mark.nightly) for point in range(AT_NIGHT)]
+)
 async def test_every_event_arrives_exactly_once(
     kill_point: int, server: ServerProcess, http: httpx.AsyncClient
 ) -> None:
