@@ -33,7 +33,9 @@ class LiveServer:
 def listening(app: Starlette) -> Iterator[LiveServer]:
     """Serve `app` on a free port of the loopback interface; stop it in good order at the end."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, access_log=False, lifespan="on"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, ws="websockets-sansio", log_config=None, access_log=False, lifespan="on")
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="live-server", daemon=True)
     thread.start()
     until = time.monotonic() + START_S

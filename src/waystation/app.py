@@ -33,6 +33,7 @@ from waystation.loopback import Loopback, provide_transport
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.http_spans import HttpSpans
 from waystation.observability.logs import configure_logs
+from waystation.protocol.routes import router as protocol_routes
 from waystation.roles import Role
 from waystation.runs.routes import router as run_routes
 from waystation.server import Server
@@ -207,6 +208,8 @@ def _routers(config: Config) -> list[Router]:
         "deepagents": list(deepagent_routes()),
         "meta": [meta_routes],
     }
+    if config.event_streaming and "runs" not in config.http.disabled:
+        families["event_streaming"] = [protocol_routes]
     chosen = [health_routes]
     for family, routers in families.items():
         if family not in config.http.disabled:

@@ -17,6 +17,7 @@ from waystation.graphs import Graphs
 from waystation.http.unknown_fields import UnknownFields
 from waystation.observability.metrics import Metrics
 from waystation.observability.tracing import Tracing
+from waystation.protocol.sessions import Sessions
 from waystation.roles import Role
 from waystation.runs.capacity import Capacity
 from waystation.runs.engine import Engine
@@ -79,11 +80,16 @@ class Server:
     authentication: Authentication | None = None
     """None where everybody may do everything."""
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
+    sessions: Sessions = field(init=False)
+    """The threads that clients of the event streaming protocol follow."""
     stopping: bool = False
     """Set once whatever still waits for a run is cut off: what ends from then on may not be complete."""
     _hurried: bool = False
     _draining: asyncio.Task[None] | None = None
     _sweepers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sessions = Sessions(self)
 
     async def start(self) -> None:
         """Install the default assistants and begin to serve and to execute runs."""

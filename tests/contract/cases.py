@@ -111,6 +111,25 @@ COMMAND: dict[str, Any] = {
     "stream_mode": "updates",
 }
 WATCHED = {"on_disconnect": "cancel"}
+COMMAND_SENT: dict[str, Any] = {
+    "id": 0,
+    "method": "run.start",
+    "params": {
+        "assistant_id": "echo",
+        "input": {"x": "hi"},
+        "config": CONFIG,
+        "metadata": {"m": 1},
+        "multitaskStrategy": "interrupt",
+    },
+}
+MORE_COMMANDS: list[tuple[str, dict[str, Any]]] = [
+    ("state.get", {"namespace": []}),
+    ("state.listCheckpoints", {"limit": 5}),
+    ("state.fork", {"checkpoint_id": "$checkpoint_id", "input": {"x": "fork"}}),
+    ("input.respond", {"interrupt_id": "none", "response": 1, "namespace": []}),
+    ("agent.getTree", {}),
+    ("subscription.subscribe", {"channels": ["values"]}),
+]
 CRON: dict[str, Any] = {
     "assistant_id": "echo",
     "schedule": NEVER,
@@ -229,6 +248,14 @@ CASES: dict[str, list[Case]] = {
     "GET /threads/{thread_id}/stream": [
         Case(endless=True),
         Case(query={"stream_modes": "lifecycle"}, headers={"Last-Event-ID": "-"}, endless=True),
+    ],
+    "POST /threads/{thread_id}/commands": [
+        Case(COMMAND_SENT),
+        *(Case({"id": 1, "method": method, "params": params}) for method, params in MORE_COMMANDS),
+    ],
+    "POST /threads/{thread_id}/stream/events": [
+        Case({"channels": ["values"]}, endless=True),
+        Case({"channels": ["lifecycle", "custom:x"], "namespaces": [["a"]], "depth": 1, "since": 0}, endless=True),
     ],
     "GET /threads/{thread_id}/runs": [
         Case(),

@@ -16,7 +16,7 @@ __all__ = ["OPERATIONS", "SCHEMAS", "Operation", "operation", "problems", "resol
 
 FILE = Path(__file__).parent / "agent-server.contract.json"
 
-OTHER_ISSUES = {"A2A", "MCP", "Streaming"}
+OTHER_ISSUES = {"A2A", "MCP"}
 """Tags of operations that are not part of this server yet."""
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
@@ -66,6 +66,8 @@ ADDED_STATUSES: dict[str, set[int]] = {
     "POST /threads/{thread_id}/runs/wait": {400},
     "DELETE /threads/{thread_id}/runs/{run_id}": {204},
     "POST /threads/{thread_id}/runs/{run_id}/cancel": {202},
+    "POST /threads/{thread_id}/commands": {422},
+    "POST /threads/{thread_id}/stream/events": {422},
     "POST /runs": {400},
     "POST /runs/stream": {400},
     "POST /runs/wait": {400},

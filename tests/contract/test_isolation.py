@@ -30,6 +30,7 @@ from waystation.timestamps import now_us
 SECRET = "the-secret-of-the-owner"
 
 GONE, CLASH, OWN, NOTHING_OF_IT = "gone", "clash", "own", "nothing of it"
+REFUSED, EMPTY = "refused", "empty"
 
 VERDICTS: dict[str, str] = {
     "POST /assistants": OWN,
@@ -60,6 +61,8 @@ VERDICTS: dict[str, str] = {
     "DELETE /threads/{thread_id}": GONE,
     "PATCH /threads/{thread_id}": GONE,
     "GET /threads/{thread_id}/stream": "an error event",
+    "POST /threads/{thread_id}/commands": REFUSED,
+    "POST /threads/{thread_id}/stream/events": EMPTY,
     "GET /threads/{thread_id}/runs": GONE,
     "POST /threads/{thread_id}/runs": GONE,
     "POST /threads/{thread_id}/runs/stream": GONE,
@@ -90,7 +93,7 @@ VERDICTS: dict[str, str] = {
     "POST /store/namespaces": NOTHING_OF_IT,
 }
 """What a stranger gets: 404; 409; a success about the stranger's own; the very same as if the other user had nothing; a
-stream of nothing but an error."""
+stream of nothing but an error; an answer that says that a command failed; a stream of nothing."""
 
 BEYOND_THE_CONTRACT = {
     f"GET {path}": Operation("GET", path, {"parameters": parameters, "responses": {}, "tags": []})
@@ -260,6 +263,12 @@ def test_a_stranger(name: str, case: Case, verdict: str, parties: Parties) -> No
         elif verdict == NOTHING_OF_IT:
             assert (response.status_code, response.content) == (before.status_code, before.content), told
             assert world["thread_id"] not in response.text
+        elif verdict == REFUSED:
+            assert response.status_code == 200, told
+            harmless = case.body["method"].startswith("subscription.")
+            assert response.json()["type"] == ("success" if harmless else "error"), told
+        elif verdict == EMPTY:
+            assert (response.status_code, response.content) == (200, b""), told
         else:
             assert response.status_code == 200, told
             assert response.text.count("event:") == 1, told

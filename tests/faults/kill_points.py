@@ -9,7 +9,7 @@ import pytest
 
 from tests.processes import ServerProcess
 
-__all__ = ["EVERY_KILL_POINT", "kill_after", "kill_and_restart"]
+__all__ = ["AT_NIGHT", "EVERY_KILL_POINT", "kill_after", "kill_and_restart"]
 
 IN_EVERY_RUN = 3
 AT_NIGHT = 20

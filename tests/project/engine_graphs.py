@@ -11,10 +11,12 @@ from typing import Annotated, Any, TypedDict
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import tool
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, ToolRuntime
 from langgraph.runtime import Runtime
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 
 
 class State(TypedDict, total=False):
@@ -283,3 +285,97 @@ async def tick(state: State) -> State:
 
 
 ticking = line(("tick", tick))
+
+
+# --- for the event streaming protocol
+
+
+gated_below = line(("sub", line(("gate", wait_at_gate))), ("last", note("last")))
+
+
+async def sing(state: Any) -> Any:
+    model = GenericFakeChatModel(messages=iter([AIMessage(f"voice {state['voice']}")]))
+    said: Any = None
+    async for chunk in model.astream([]):
+        said = chunk if said is None else said + chunk
+        await asyncio.sleep(0.002)
+    return {"messages": [said]}
+
+
+_choir = StateGraph(MessagesState)
+_choir.add_node("sing", sing)
+_choir.add_conditional_edges(START, lambda _: [Send("sing", {"voice": n}) for n in range(3)], ["sing"])
+choir = _choir.compile()
+
+
+@tool
+def look(what: str, runtime: ToolRuntime) -> str:
+    """Looks something up."""
+    if what == "secret":
+        raise FAILURES["secretive"]
+    if what != "ok":
+        raise ValueError("no luck")
+    runtime.emit_output_delta("half")
+    return f"found {what}"
+
+
+def call_tools(state: MessagesState) -> Any:
+    calls = [{"name": "look", "args": {"what": what}, "id": f"call-{what}"} for what in ("ok", "bad")]
+    return {"messages": [AIMessage("", tool_calls=calls, id="calls")]}
+
+
+_agent = StateGraph(MessagesState)
+_agent.add_node("model", call_tools)
+_agent.add_node("tools", ToolNode([look], handle_tool_errors=True))
+_agent.add_edge(START, "model")
+_agent.add_edge("model", "tools")
+_agent.add_edge("tools", END)
+agent = _agent.compile()
+
+
+class Asked(GenericFakeChatModel):
+    """A model that is given tools, and knows beforehand what to say."""
+
+    def bind_tools(self, tools: Any, **options: Any) -> Any:
+        return self
+
+
+_looking = StateGraph(MessagesState)
+_looking.add_node("tools", ToolNode([look], handle_tool_errors=False))
+_looking.add_edge(START, "tools")
+looking = line(("sub", _looking.compile()), state=MessagesState)
+"""Does what the calls of its input say, and fails if a tool does."""
+
+
+def _helper() -> Any:
+    from langchain.agents import create_agent  # a third of a second, which only this graph needs
+
+    return create_agent(Asked(messages=iter([AIMessage("found it")])), name="helper")
+
+
+@tool("task")
+async def delegate(description: str, subagent_type: str) -> str:
+    """Has somebody else do it, as deep agents do."""
+    done = await _helper().ainvoke({"messages": [("user", description)]})
+    return str(done["messages"][-1].text)
+
+
+def call_helper(state: MessagesState) -> Any:
+    call = {"name": "task", "args": {"description": "look", "subagent_type": "helper"}, "id": "call-delegate"}
+    return {"messages": [AIMessage("", tool_calls=[call], id="calls")]}
+
+
+_delegating = StateGraph(MessagesState)
+_delegating.add_node("model", call_helper)
+_delegating.add_node("tools", ToolNode([delegate]))
+_delegating.add_edge(START, "model")
+_delegating.add_conditional_edges(
+    "model",
+    lambda state: [
+        Send("tools", {"__type": "tool_call_with_context", "tool_call": call, "state": state})
+        for call in state["messages"][-1].tool_calls
+    ],
+    ["tools"],
+)
+_delegating.add_edge("tools", END)
+delegating = _delegating.compile()

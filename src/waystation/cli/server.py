@@ -44,7 +44,8 @@ def run(app: Starlette, listener: socket.socket | None, on_serving: Callable[[],
     config = uvicorn.Config(
         startup,
         http="httptools",
-        ws="none" if server.config.http.app is None else "websockets-sansio",  # only a custom app has any
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,  # it costs more than it saves on the short messages of a stream
         lifespan="on",
         log_config=None,
         access_log=False,

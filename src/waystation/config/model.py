@@ -182,6 +182,8 @@ class Config:
     """Attempts a run may have."""
     shutdown_grace_s: float = 180
     resumable_ttl_s: float = 120
+    event_streaming: bool = True
+    event_buffer: int = 10_000
     max_body_bytes: int = 314_572_800
     heartbeat_s: float = 5
     trace_exporters: Sequence[str] | None = None

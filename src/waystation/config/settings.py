@@ -162,6 +162,19 @@ SETTINGS: tuple[Setting, ...] = (
         "Seconds that the events of a resumable stream are kept after its run.",
     ),
     Setting(
+        "event_streaming",
+        "FF_V2_EVENT_STREAMING",
+        values.switch,
+        "Whether the event streaming protocol (version 2) is served.",
+    ),
+    Setting(
+        "event_buffer",
+        "LSD_PROTOCOL_V2_BUFFER_SIZE",
+        values.whole_number(1),
+        "Events of the event streaming protocol that a process keeps of each thread that somebody follows; a client that falls "
+        "further behind has to reconnect.",
+    ),
+    Setting(
         "max_body_bytes",
         "HTTP_MAX_REQUEST_BODY_BYTES",
         values.whole_number(1),

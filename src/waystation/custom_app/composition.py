@@ -168,7 +168,8 @@ class Composition:
             return "custom"
         if not self._is_below(path):
             return "api"
-        known = self._dispatcher.methods_of(path) if scope["type"] == "http" else frozenset()
+        on_path = self._dispatcher.methods_of if scope["type"] == "http" else self._dispatcher.takes_sockets
+        known = bool(on_path(path))
         if known and path[len(self._prefix) :] in NOT_SHADOWED:
             return "api"
         if self._match(scope)[0] is Match.FULL:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -155,6 +156,14 @@ class Graphs:
             user=user,
             context=context,
         )
+
+    def stream_transformers(self, graph_id: str) -> list[Any]:
+        """What the module of the graph has as ``stream_transformers``: factories of stream transformers (spec 13.3). That is a
+        sequence of them, a function without parameters that returns one, or a factory. Raises NotFound."""
+        given = getattr(self.modules.load(graph_id, self.spec(graph_id).reference)[0], "stream_transformers", None)
+        if callable(given) and not isinstance(given, type) and not signature(given).parameters:
+            given = given()
+        return [] if given is None else [given] if callable(given) else list(given)
 
     def known_context(self, graph_id: str, graph: AnyGraph, context: Mapping[str, Any]) -> dict[str, Any]:
         """`context` without the keys that the opened `graph` does not declare, if it declares any (spec 5.3)."""

@@ -24,6 +24,9 @@ APP = "waystation.app"
 Endpoint = Callable[..., Awaitable[Response]]
 E = TypeVar("E", bound=Endpoint)
 
+Socket = Callable[..., Awaitable[None]]
+S = TypeVar("S", bound=Socket)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -57,6 +60,17 @@ class Router:
     def __init__(self, tags: Iterable[str] = ()) -> None:
         self.tags = tuple(tags)
         self.routes: list[Route] = []
+        self.sockets: dict[str, Socket] = {}
+        """WebSocket endpoints by path. They take scope, receive and send, and the path's parameters by name."""
+
+    def websocket(self, path: str) -> Callable[[S], S]:
+        """Register the decorated endpoint for WebSockets on `path`, which has a route as well."""
+
+        def register(endpoint: S) -> S:
+            self.sockets[path] = endpoint
+            return endpoint
+
+        return register
 
     def route(self, method: str, path: str, **description: Any) -> Callable[[E], E]:
         """Register the decorated handler for `method` on `path`."""
@@ -105,6 +119,7 @@ class _Node:
     parameter: _Node | None = None
     routes: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
     """By method: the route and the names of its parameters, in the order of the path."""
+    socket: Socket | None = None
 
 
 class Dispatcher:
@@ -121,6 +136,15 @@ class Dispatcher:
         """Serve the routes of `router` below `prefix`."""
         for route in router.routes:
             self._add(replace(route, path=prefix + route.path))
+        for path, socket in router.sockets.items():
+            node = _find(self._root, (prefix + path).split("/"), 1, [])
+            assert node is not None, f"{path} has no route"
+            node.socket = socket
+
+    def takes_sockets(self, path: str) -> bool:
+        """Whether there are WebSockets on `path`."""
+        node = _find(self._root, path.split("/"), 1, [])
+        return node is not None and node.socket is not None
 
     def methods_of(self, path: str) -> frozenset[str]:
         """The methods that routes have for `path`; none if no route has that path."""
@@ -137,12 +161,13 @@ class Dispatcher:
         return dict(zip(names, values, strict=True))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise HTTPException(404)
         values: list[str] = []
         node = _find(self._root, scope["path"].split("/"), 1, values)
         if node is None:
             raise HTTPException(404)
+        if scope["type"] == "websocket":
+            await self._connect(node, values, scope, receive, send)
+            return
         method = scope["method"]
         found = node.routes.get("GET" if method == "HEAD" else method)
         if found is None:
@@ -154,6 +179,13 @@ class Dispatcher:
         scope[APP] = self.app
         response = await route.endpoint(ApiRequest(scope, receive, send), **parameters)
         await response(scope, receive, send)
+
+    async def _connect(self, node: _Node, values: list[str], scope: Scope, receive: Receive, send: Send) -> None:
+        if node.socket is None:
+            raise HTTPException(404)
+        _, names = next(iter(node.routes.values()))
+        scope[APP] = self.app
+        await node.socket(scope, receive, send, **dict(zip(names, values, strict=True)))
 
     def _add(self, route: Route) -> None:
         self.routes.append(route)

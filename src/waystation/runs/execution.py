@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import orjson
@@ -25,10 +25,14 @@ from waystation.graphs import Graphs
 from waystation.runs.commands import graph_command
 from waystation.runs.errors import JobTimeout, sanitise
 from waystation.runs.lifecycle import Claimed, LeaseLost, Outcome
-from waystation.runs.translate import Translator, graph_modes
+from waystation.runs.translate import EVENT_STREAMING, graph_modes, translator_of
 from waystation.storage.checkpoints import RunSaver
 from waystation.store import CustomStore, Store
 from waystation.streams.log import RunLog
+
+if TYPE_CHECKING:
+    from waystation.runs.blocks import BlockTranslator
+    from waystation.runs.projections import Projections
 
 __all__ = ["Ending", "Execution"]
 
@@ -69,9 +73,7 @@ class Execution:
         self._events = events
         self._timeout_s = timeout_s
         self._callbacks = callbacks
-        self._translator = Translator(
-            run.kwargs["stream_mode"], events.emit, subgraphs=bool(run.kwargs.get("subgraphs"))
-        )
+        self._translator = translator_of(run.kwargs, events.emit)
 
     async def attempt(self) -> Ending:
         """Run the graph to its end. Exceptions of user code become the outcome; only cancellation is passed on, and the loss
@@ -174,6 +176,9 @@ class Execution:
     async def _stream(self, graph: Pregel[Any, Any, Any, Any], own: CheckpointTuple | None) -> None:
         kwargs = self.run.kwargs
         modes = graph_modes(kwargs["stream_mode"])
+        projections = self._projections(graph)
+        if projections is not None:
+            modes += {"tools", *projections.modes} - {*modes}
         options: dict[str, Any] = {
             "stream_mode": modes,
             "interrupt_before": kwargs.get("interrupt_before"),
@@ -191,12 +196,25 @@ class Execution:
             return
         subgraphs = options["subgraphs"]
         chunk = self._translator.chunk
-        async with aclosing(cast(AsyncGenerator[Any, None], graph.astream(given, config, **options))) as chunks:
+        streamed = cast(AsyncGenerator[Any, None], graph.astream(given, config, **options))
+        if projections is not None:
+            streamed = projections.watching(streamed)
+        async with aclosing(streamed) as chunks:
             async for item in chunks:
                 if subgraphs:
                     chunk(*item)
                 else:
                     chunk((), *item)
+        self._translator.finish()
+
+    def _projections(self, graph: Pregel[Any, Any, Any, Any]) -> Projections | None:
+        """The stream transformers of the graph and its module, for a run of the event streaming protocol."""
+        if not self.run.kwargs.get(EVENT_STREAMING):
+            return None
+        from waystation.runs.projections import Projections
+
+        factories = [*graph.stream_transformers, *self._graphs.stream_transformers(self.run.graph_id)]
+        return Projections(factories, cast("BlockTranslator", self._translator))
 
     async def _stream_events(
         self, graph: Pregel[Any, Any, Any, Any], given: Any, config: RunnableConfig, options: dict[str, Any]
@@ -261,7 +279,11 @@ class Execution:
             },
         }
         config.setdefault("run_name", self.run.graph_id)
-        if callbacks := [*self._callbacks, *_tracers(self.run.kwargs.get("langsmith_tracer"))]:
+        if callbacks := [
+            *self._callbacks,
+            *self._translator.callbacks,
+            *_tracers(self.run.kwargs.get("langsmith_tracer")),
+        ]:
             config["callbacks"] = callbacks
         return config
 

@@ -6,11 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 
 from waystation.encoding import encode
 
-__all__ = ["Translator", "graph_modes"]
+__all__ = ["EVENT_STREAMING", "EVENT_STREAMING_MODES", "Emit", "Translator", "graph_modes", "translator_of"]
+
+EVENT_STREAMING = "event_streaming"
+"""The entry of a run's ``kwargs`` that asks for what the event streaming protocol needs (`waystation.runs.blocks`)."""
+
+EVENT_STREAMING_MODES = ("values", "updates", "messages", "tasks", "checkpoints", "custom")
+"""The stream modes of such a run."""
 
 Emit = Callable[[str, Any], None]
 
@@ -30,6 +37,15 @@ def graph_modes(requested: Sequence[str]) -> list[str]:
     return list(modes)
 
 
+def translator_of(kwargs: Mapping[str, Any], emit: Emit) -> Translator:
+    """The translator for a run with these ``kwargs``."""
+    if kwargs.get(EVENT_STREAMING):
+        from waystation.runs.blocks import BlockTranslator  # which other runs do without
+
+        return BlockTranslator(emit)
+    return Translator(kwargs["stream_mode"], emit, subgraphs=bool(kwargs.get("subgraphs")))
+
+
 class Translator:
     """Turns chunks of one run into named events and remembers what the run's result depends on."""
 
@@ -45,6 +61,11 @@ class Translator:
         """Root states that carried ``__interrupt__``."""
         self.stopped_early = False
         """Whether the graph stopped at ``interrupt_before`` or ``interrupt_after``, or on an interrupt."""
+
+    @property
+    def callbacks(self) -> Sequence[BaseCallbackHandler]:
+        """What else it has to hear of the run."""
+        return ()
 
     def chunk(self, namespace: tuple[str, ...], mode: str, payload: Any) -> None:
         """Handle one chunk of the graph's stream. Of subgraphs that the client did not ask for only messages are shown."""
@@ -76,6 +97,9 @@ class Translator:
         """Handle one LangChain event, for the mode ``events``."""
         if HIDDEN_TAG not in (event.get("tags") or ()):
             self._emit("events", event)
+
+    def finish(self) -> None:
+        """The graph's stream has ended."""
 
     def _note_values(self, payload: Any) -> None:
         if isinstance(payload, Mapping) and "__interrupt__" in payload:

@@ -14,7 +14,7 @@ from waystation.runs import queries
 from waystation.runs.waiting import RUN_NOT_FOUND
 from waystation.streams import queries as event_queries
 from waystation.streams.bus import Subscription
-from waystation.streams.events import BEGINNING, Event, parse_event_id
+from waystation.streams.events import BEGINNING, PROTOCOL_ONLY, Event, parse_event_id
 from waystation.streams.following import Follower
 from waystation.streams.sse import HEARTBEAT, INTERRUPTED, frame, raw_frame, slow_consumer
 from waystation.streams.thread_stream import THREAD_NOT_FOUND
@@ -31,7 +31,7 @@ Wanted = Callable[[Event], bool]
 def mode_filter(modes: Sequence[str]) -> Wanted:
     """Which events a joining client wants: those of its modes, or all when it names none (spec 8.5)."""
     if not modes:
-        return lambda event: True
+        return lambda event: not event.name.startswith(PROTOCOL_ONLY)
     names = {mode for mode in modes if not mode.startswith("messages")}
     messages = len(names) < len(modes)
 

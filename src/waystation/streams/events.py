@@ -11,7 +11,18 @@ import threading
 import time
 from dataclasses import dataclass
 
-__all__ = ["BEGINNING", "Event", "Positions", "RunEnd", "event_id", "parse_event_id", "position_at"]
+__all__ = [
+    "BEGINNING",
+    "PROTOCOL_ONLY",
+    "Event",
+    "Positions",
+    "RunEnd",
+    "event_id",
+    "milliseconds_of",
+    "parse_event_id",
+    "parts_of",
+    "position_at",
+]
 
 _COUNTER_BITS = 20
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
@@ -22,6 +33,9 @@ _LAST = 2**63 - 1
 
 BEGINNING = -1
 """The position before every event."""
+
+PROTOCOL_ONLY = "v2:"
+"""What the names of events begin with that only the event streaming protocol knows (spec 13): other streams leave them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,16 @@ class Positions:
 def position_at(milliseconds: int) -> int:
     """The first position of a millisecond since the epoch."""
     return milliseconds << _COUNTER_BITS
+
+
+def parts_of(position: int) -> tuple[int, int]:
+    """The millisecond since the epoch and the counter that `position` is made of."""
+    return position >> _COUNTER_BITS, position & _COUNTER_MASK
+
+
+def milliseconds_of(position: int) -> int:
+    """When the event at `position` was published, in milliseconds since the epoch."""
+    return position >> _COUNTER_BITS
 
 
 def event_id(position: int) -> str:

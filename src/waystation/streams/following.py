@@ -69,6 +69,15 @@ class Follower:
         self.interrupted = False
         """Whether live events may have been lost since the beginning."""
 
+    @property
+    def seen(self) -> int:
+        """The position up to which all resumable events have been given."""
+        return self._seen
+
+    def expect(self, run_id: str) -> None:
+        """Watch for the end of a run whose beginning was replayed."""
+        self._run(run_id)
+
     async def replay(self) -> AsyncGenerator[list[Event], None]:
         """The stored events so far."""
         async with aclosing(self._read()) as pages:

@@ -13,7 +13,7 @@ from waystation.encoding import encode
 from waystation.errors import UnprocessableInput
 from waystation.streams import queries
 from waystation.streams.bus import Bus, Subscription
-from waystation.streams.events import BEGINNING, Event, Positions, parse_event_id
+from waystation.streams.events import BEGINNING, PROTOCOL_ONLY, Event, Positions, parse_event_id
 from waystation.streams.following import Follower
 from waystation.streams.sse import HEARTBEAT, INTERRUPTED, frame, slow_consumer
 
@@ -92,5 +92,5 @@ def _frames(event: Event, modes: Sequence[ThreadStreamMode]) -> list[bytes]:
     elif event.name == "metadata":
         wanted = "run_modes" in modes or "lifecycle" in modes
     else:
-        wanted = "run_modes" in modes
+        wanted = "run_modes" in modes and not event.name.startswith(PROTOCOL_ONLY)
     return [frame(event, with_id=True)] if wanted else []
