@@ -160,6 +160,8 @@ class Graphs:
     def stream_transformers(self, graph_id: str) -> list[Any]:
         """What the module of the graph has as ``stream_transformers``: factories of stream transformers (spec 13.3). That is a
         sequence of them, a function without parameters that returns one, or a factory. Raises NotFound."""
+        if graph_id in self._own:
+            return []
         given = getattr(self.modules.load(graph_id, self.spec(graph_id).reference)[0], "stream_transformers", None)
         if callable(given) and not isinstance(given, type) and not signature(given).parameters:
             given = given()

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
+from managed_deepagents import AsyncClient
 
-from tests.deepagents.runs.conftest import Desk, words
+from tests.conftest import project_config
+from tests.deepagents.runs.conftest import GATED, Desk, words
+from tests.live import listening
+from tests.protocol.client import Client as ThreadEvents
+from tests.protocol.client import of
+from waystation.app import create_app
 from waystation.reserved import MANAGED_GRAPH
 
 SKILL = {"name": "report", "description": "How to write a report", "instructions": "A report has three lines."}
@@ -89,3 +97,24 @@ async def test_the_graph_of_all_agents_is_not_for_others(desk: Desk) -> None:
         await sdk.assistants.create(MANAGED_GRAPH)
     with pytest.raises(UnprocessableEntityError, match="Invalid assistant"):
         await sdk.runs.create(None, MANAGED_GRAPH, input=said("Hello"))
+
+
+async def test_the_event_streaming_protocol_follows_it_and_answers(tmp_path: Path) -> None:
+    server = create_app(project_config(tmp_path, default_model="demo:chat"))
+    with listening(server) as live:
+        async with httpx.AsyncClient(base_url=live.url, timeout=30) as http:
+            managed = AsyncClient(api_url=live.url, http_client=http)
+            agent = (await managed.agents.create(name="clerk", tools=GATED))["id"]
+            thread = ThreadEvents(http, (await managed.threads.create(agent_id=agent))["id"])
+            await thread.run(agent, said("write a.txt: hi"))
+            paused = await thread.until()
+            [asked] = of(paused, "input.requested")
+            wrong = await thread.command(
+                "input.respond", interrupt_id=asked["interrupt_id"], response={"decisions": []}
+            )
+            assert (wrong["type"], "1 calls wait" in wrong["message"]) == ("error", True), wrong
+            approved = {"decisions": [{"type": "approve"}]}
+            await thread.done("input.respond", interrupt_id=asked["interrupt_id"], response=approved)
+            since = paused[-1]["seq"]
+            told = of(await thread.until(since=since), "values", [])
+            assert told[-1]["files"]["/a.txt"]["content"] == "hi"
