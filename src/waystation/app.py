@@ -27,6 +27,7 @@ from waystation.http.application import application
 from waystation.http.request_id import RequestIds
 from waystation.http.router import Dispatcher, Router
 from waystation.loopback import Loopback, provide_transport
+from waystation.mcp.routes import router as mcp_routes
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.http_spans import HttpSpans
 from waystation.observability.logs import configure_logs
@@ -191,6 +192,7 @@ def _routers(config: Config) -> list[Router]:
         "runs": [run_routes, webhook_routes, *([cron_routes] if config.crons_enabled else ())],
         "store": [store_routes],
         "meta": [meta_routes],
+        "mcp": [mcp_routes],
     }
     chosen = [health_routes]
     for family, routers in families.items():

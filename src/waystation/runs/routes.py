@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any, get_args
 from uuid import UUID
 
@@ -15,9 +14,8 @@ from starlette.responses import Response
 
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import BadInput, NotFound, UnprocessableInput
-from waystation.http.authorization import access_of, allowed
+from waystation.http.authorization import allowed
 from waystation.http.bodies import read_bodies, read_body, require_uuid
-from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import integer
 from waystation.http.responses import empty, json_response, raw_json
@@ -32,24 +30,20 @@ from waystation.runs.models import (
     RunStatus,
     StreamMode,
 )
-from waystation.runs.order import Order, order_from
+from waystation.runs.order import Order
 from waystation.runs.permission import creation_allowed
+from waystation.runs.starting import OWN, cancel_allowed, canceller, order_of, start, start_awaited, start_followed
 from waystation.runs.waiting import ResultWaiter, settled_run
 from waystation.runs.watching import joined, live
 from waystation.runs.wire import SCHEMA as RUN
 from waystation.runs.wire import run_to_wire
-from waystation.streams.bus import EndWaiter
 from waystation.streams.response import StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
 from waystation.threads.refresh import refresh_state
-from waystation.threads.ttl import default_ttl
 
 __all__ = ["router"]
 
 router = Router(tags=["Runs"])
-
-OWN = EVERYTHING
-"""A request's access to the run it has just created, whoever may see it afterwards."""
 
 JSON = {"content-type": "application/json"}
 SESSION_NAME = "langsmith_session_name"
@@ -60,20 +54,6 @@ class RunBatch(RootModel[list[RunCreateStateless]]):
 
 
 _BATCH: TypeAdapter[list[RunCreateStateless]] = TypeAdapter(list[RunCreateStateless])
-
-
-def _order(request: Request, body: RunCreate, thread_id: str | None) -> Order:
-    webhooks = request.app.state.server.webhooks
-    webhooks.check(body.webhook)
-    if not webhooks.sent:
-        body.webhook = None  # accepted, and nothing is sent (spec 11)
-    return order_from(
-        body,
-        thread_id,
-        server_configurable(request),
-        access_of(request).user_id,
-        default_ttl(request.app.state.server.config),
-    )
 
 
 def _locations(order: Order, *, suffix: str, threaded: bool) -> dict[str, str]:
@@ -91,18 +71,17 @@ def _locations(order: Order, *, suffix: str, threaded: bool) -> dict[str, str]:
 @router.post("/threads/{thread_id}/runs", **operation("Create a run on a thread", RunCreateStateful, RUN))
 async def create_run(request: Request, thread_id: str) -> Response:
     body = await read_body(request, RunCreateStateful)
-    return await _create(request, _order(request, body, require_uuid(thread_id, "thread_id")), threaded=True)
+    return await _create(request, order_of(request, body, require_uuid(thread_id, "thread_id")), threaded=True)
 
 
 @router.post("/runs", **operation("Create a run on a thread of its own", RunCreateStateless, RUN))
 async def create_stateless_run(request: Request) -> Response:
     body = await read_body(request, RunCreateStateless)
-    return await _create(request, _order(request, body, None), threaded=False)
+    return await _create(request, order_of(request, body, None), threaded=False)
 
 
 async def _create(request: Request, order: Order, *, threaded: bool) -> Response:
-    access, [order] = await creation_allowed(request, [order])
-    created = await request.app.state.server.engine.create(access, order)
+    created = await start(request, order)
     return json_response(run_to_wire(created.run), headers=_locations(order, suffix="", threaded=threaded))
 
 
@@ -111,7 +90,7 @@ async def create_batch(request: Request) -> Response:
     bodies = await read_bodies(request, _BATCH)
     if not bodies:
         raise UnprocessableInput("The batch is empty.")
-    access, orders = await creation_allowed(request, [_order(request, body, None) for body in bodies])
+    access, orders = await creation_allowed(request, [order_of(request, body, None) for body in bodies])
     created = await request.app.state.server.engine.create_all(access, orders)
     return json_response([run_to_wire(each.run) for each in created])
 
@@ -119,43 +98,34 @@ async def create_batch(request: Request) -> Response:
 @router.post("/threads/{thread_id}/runs/wait", **operation("Run and wait for the result", RunCreateStateful, {}))
 async def wait_run(request: Request, thread_id: str) -> Response:
     body = await read_body(request, RunCreateStateful)
-    return await _create_and_wait(request, _order(request, body, require_uuid(thread_id, "thread_id")), body)
+    return await _create_and_wait(request, order_of(request, body, require_uuid(thread_id, "thread_id")), body)
 
 
 @router.post("/runs/wait", **operation("Run on a thread of its own and wait for the result", RunCreateStateless, {}))
 async def wait_stateless_run(request: Request) -> Response:
     body = await read_body(request, RunCreateStateless)
-    return await _create_and_wait(request, _order(request, body, None), body)
+    return await _create_and_wait(request, order_of(request, body, None), body)
 
 
 async def _create_and_wait(request: Request, order: Order, body: RunCreate) -> Response:
-    server = request.app.state.server
-    access, [order] = await creation_allowed(request, [order])
     with ExitStack() as resources:
-        waiter = resources.enter_context(server.bus.wait_for_end(order.run_id))
-        order = replace(order, listener=server.bus.listener(end_only=True))
-        await server.engine.create(access, order)
+        waiting, _ = await start_awaited(request, order, resources)
         headers = _locations(order, suffix="join", threaded=True)
-        cancel = _canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
-        return await _result(request, OWN, order.thread_id, order.run_id, waiter, headers, cancel, resources.pop_all())
+        cancel = canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
+        return await _result(request, waiting, headers, cancel, resources.pop_all())
 
 
 async def _result(
     request: Request,
-    access: Access,
-    thread_id: str,
-    run_id: str,
-    waiter: EndWaiter,
+    waiting: ResultWaiter,
     headers: dict[str, str],
     on_disconnect: Callable[[], Awaitable[None]] | None,
     resources: ExitStack,
 ) -> Response:
     """The run's result. One that comes before the first keep-alive is due goes out as a plain response."""
-    server = request.app.state.server
     with resources:
-        waiting = ResultWaiter(server, access, thread_id, run_id, waiter)
         if on_disconnect is None:
-            result = await waiting.within(server.config.heartbeat_s)
+            result = await waiting.within(request.app.state.server.config.heartbeat_s)
             if result is not None:
                 return raw_json(result, headers=headers)
         return StreamResponse(waiting.or_keep_alive(), {**JSON, **headers}, on_disconnect, resources.pop_all())
@@ -166,7 +136,7 @@ async def _result(
 )
 async def stream_run(request: Request, thread_id: str) -> Response:
     body = await read_body(request, RunCreateStateful)
-    order = _order(request, body, require_uuid(thread_id, "thread_id"))
+    order = order_of(request, body, require_uuid(thread_id, "thread_id"))
     return await _create_and_stream(request, order, body, threaded=True)
 
 
@@ -175,30 +145,16 @@ async def stream_run(request: Request, thread_id: str) -> Response:
 )
 async def stream_stateless_run(request: Request) -> Response:
     body = await read_body(request, RunCreateStateless)
-    return await _create_and_stream(request, _order(request, body, None), body, threaded=False)
+    return await _create_and_stream(request, order_of(request, body, None), body, threaded=False)
 
 
 async def _create_and_stream(request: Request, order: Order, body: RunCreate, *, threaded: bool) -> Response:
-    server = request.app.state.server
-    access, [order] = await creation_allowed(request, [order])
     with ExitStack() as resources:
-        subscription = resources.enter_context(server.bus.subscribe(order.thread_id, order.run_id))
-        order = replace(order, listener=server.bus.listener())
-        await server.engine.create(access, order)
-        frames = live(server, subscription, resumable=order.kwargs["resumable"])
+        subscription = await start_followed(request, order, resources)
+        frames = live(request.app.state.server, subscription, resumable=order.kwargs["resumable"])
         headers = _locations(order, suffix="stream", threaded=threaded)
-        cancel = _canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
+        cancel = canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
         return StreamResponse(frames, {**SSE_HEADERS, **headers}, cancel, resources.pop_all())
-
-
-def _canceller(request: Request, access: Access, thread_id: str, run_id: str) -> Callable[[], Awaitable[None]]:
-    async def cancel() -> None:
-        try:
-            await request.app.state.server.engine.cancel(access, thread_id, run_id, "interrupt")
-        except NotFound:
-            return  # the run ended before its client went away
-
-    return cancel
 
 
 # --- watching
@@ -218,7 +174,8 @@ async def join_run(request: Request, thread_id: str, run_id: str) -> Response:
         if settled is not None:
             return raw_json(settled.result, headers=headers)
         await waiter.announce()
-        return await _result(request, access, thread_id, run_id, waiter, headers, cancel, resources.pop_all())
+        waiting = ResultWaiter(server, access, thread_id, run_id, waiter)
+        return await _result(request, waiting, headers, cancel, resources.pop_all())
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream", **operation("Join a run's events", streams=True))
@@ -259,12 +216,8 @@ async def _cancelling(request: Request, thread_id: str, run_id: str) -> Callable
     """What cancels the run when the client goes away, if that is wanted. Whether it may is asked at once."""
     if request.query_params.get("cancel_on_disconnect", "").lower() not in ("true", "yes", "1"):
         return None
-    access = await _cancel_allowed(request, "interrupt", {"thread_id": thread_id, "run_id": run_id})
-    return _canceller(request, access, thread_id, run_id)
-
-
-async def _cancel_allowed(request: Request, action: str, asked: dict[str, Any]) -> Access:
-    return await allowed(request, "threads", "update", {**asked, "metadata": {}, "action": action})
+    access = await cancel_allowed(request, "interrupt", {"thread_id": thread_id, "run_id": run_id})
+    return canceller(request, access, thread_id, run_id)
 
 
 def _modes(request: Request) -> list[str]:
@@ -353,7 +306,7 @@ async def cancel_run(request: Request, thread_id: str, run_id: str) -> Response:
     server = request.app.state.server
     thread_id, run_id = require_uuid(thread_id, "thread_id"), require_uuid(run_id, "run_id")
     action = _action(request)
-    access = await _cancel_allowed(request, action, {"thread_id": thread_id, "run_id": run_id})
+    access = await cancel_allowed(request, action, {"thread_id": thread_id, "run_id": run_id})
     wait = request.query_params.get("wait", "").lower() in ("true", "yes", "1")
     if not wait:
         await server.engine.cancel(access, thread_id, run_id, action)
@@ -364,7 +317,8 @@ async def cancel_run(request: Request, thread_id: str, run_id: str) -> Response:
         waiter = resources.enter_context(server.bus.wait_for_end(run_id))
         await waiter.announce()
         await server.engine.cancel(access, thread_id, run_id, action)
-        return await _result(request, access, thread_id, run_id, waiter, headers, None, resources.pop_all())
+        waiting = ResultWaiter(server, access, thread_id, run_id, waiter)
+        return await _result(request, waiting, headers, None, resources.pop_all())
 
 
 @router.post("/runs/cancel", **operation("Cancel many runs", RunsCancel, status=204))
@@ -372,13 +326,13 @@ async def cancel_runs(request: Request) -> Response:
     body = await read_body(request, RunsCancel)
     server, action = request.app.state.server, _action(request)
     if body.status is not None:
-        access = await _cancel_allowed(request, action, {"thread_id": None, "status": body.status})
+        access = await cancel_allowed(request, action, {"thread_id": None, "status": body.status})
         statuses = ("pending", "running") if body.status == "all" else (body.status,)
         await server.engine.cancel_all(access, statuses=statuses, action=action)
     else:
         thread_id = require_uuid(body.thread_id or "", "thread_id")
         run_ids = [require_uuid(run_id, "run_ids") for run_id in body.run_ids or ()]
-        access = await _cancel_allowed(request, action, {"thread_id": thread_id, "run_ids": list(map(UUID, run_ids))})
+        access = await cancel_allowed(request, action, {"thread_id": thread_id, "run_ids": list(map(UUID, run_ids))})
         await server.engine.cancel_all(access, thread_id=thread_id, run_ids=run_ids, action=action)
     return empty()
 
