@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waystation.a2a.routes import router as a2a_routes
 from waystation.assembly import build_server
 from waystation.assistants.routes import router as assistant_routes
 from waystation.auth.project import custom_authentication
@@ -193,6 +194,7 @@ def _routers(config: Config) -> list[Router]:
         "store": [store_routes],
         "meta": [meta_routes],
         "mcp": [mcp_routes],
+        "a2a": [a2a_routes],
     }
     chosen = [health_routes]
     for family, routers in families.items():

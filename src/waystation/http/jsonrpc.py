@@ -16,6 +16,7 @@ __all__ = [
     "METHOD_NOT_FOUND",
     "PARSE_ERROR",
     "Call",
+    "CallId",
     "RpcError",
     "failure",
     "parse",
@@ -29,6 +30,7 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 
 CallId = str | int | None
+"""What ties an answer to its request; None where that could not be read."""
 
 
 class RpcError(WaystationError):

@@ -21,6 +21,7 @@ from waystation.errors import SealBroken, UnprocessableInput
 from waystation.storage.seal_marks import BLOB_MARKS
 
 __all__ = [
+    "A2A_PUSHES",
     "ASSISTANT_CONFIG",
     "ASSISTANT_CONTEXT",
     "ASSISTANT_METADATA",
@@ -40,6 +41,7 @@ __all__ = [
     "THREAD_METADATA",
     "THREAD_VALUES",
     "WEBHOOK_BODY",
+    "WEBHOOK_HEADERS",
     "Context",
     "ContextOf",
     "Field",
@@ -85,6 +87,7 @@ class Field:
         return {key: change(key, member) if key in self.parts else member for key, member in value.items()}
 
 
+A2A_PUSHES = Field("a2a", "pushes")
 ASSISTANT_CONFIG = Field("assistant", "config")
 ASSISTANT_CONTEXT = Field("assistant", "context")
 ASSISTANT_METADATA = Field("assistant", "metadata", searched=True)
@@ -103,6 +106,7 @@ THREAD_INTERRUPTS = Field("thread", "interrupts")
 THREAD_METADATA = Field("thread", "metadata", searched=True)
 THREAD_VALUES = Field("thread", "values")
 WEBHOOK_BODY = Field("webhook", "body")
+WEBHOOK_HEADERS = Field("webhook", "headers")
 
 
 class Seals(Protocol):
