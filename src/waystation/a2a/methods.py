@@ -14,9 +14,9 @@ from starlette.responses import Response
 from waystation.a2a import pushes, queries
 from waystation.a2a.cards import card_of
 from waystation.a2a.errors import invalid, not_cancelable, unsupported
-from waystation.a2a.models import ListParams, PushParams, PushQuery, Scope, SendParams, TaskParams
+from waystation.a2a.models import ListParams, PushParams, PushQuery, SendParams, TaskParams
 from waystation.a2a.sending import Sending, prepared
-from waystation.a2a.states import IN_FLIGHT, TERMINAL, Generation, parse_state, state_of
+from waystation.a2a.states import IN_FLIGHT, TERMINAL, Generation, Scope, parse_state, state_of
 from waystation.a2a.streaming import task_frames
 from waystation.a2a.tasks import found, load, readable, thread_of
 from waystation.a2a.wire import HISTORY, View, task_to_wire

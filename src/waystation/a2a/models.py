@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from waystation.a2a.states import Scope
 from waystation.http.bodies import Body
 from waystation.runs.models import Command
 
@@ -15,16 +16,12 @@ __all__ = [
     "ListParams",
     "Message",
     "Part",
-    "Push",
     "PushConfig",
     "PushParams",
     "PushQuery",
-    "Scope",
     "SendParams",
     "TaskParams",
 ]
-
-Scope = Literal["context", "task"]
 
 HistoryLength = Annotated[int | None, Field(ge=0, le=10)]
 
@@ -93,17 +90,6 @@ class PushConfig(_Sent):
     id: Id = None
     token: str | None = None
     authentication: Authentication | None = None
-
-
-class Push(TypedDict):
-    """A `PushConfig` as it is stored."""
-
-    id: str
-    url: str
-    token: str | None
-    scheme: str | None
-    credentials: str | None
-    generation: Literal["legacy", "new"]
 
 
 class Configuration(_Sent):

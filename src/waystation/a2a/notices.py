@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Connection
 
 from waystation.a2a import queries
-from waystation.a2a.models import Push
+from waystation.a2a.queries import Push
 from waystation.a2a.states import state_of
 from waystation.a2a.wire import Task, View, task_to_wire
 from waystation.encoding import encode, to_plain

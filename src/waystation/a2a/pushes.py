@@ -12,7 +12,8 @@ from starlette.requests import Request
 
 from waystation.a2a import queries
 from waystation.a2a.errors import invalid, pushes_not_supported, task_not_found
-from waystation.a2a.models import Push, PushConfig, PushParams, PushQuery
+from waystation.a2a.models import PushConfig, PushParams, PushQuery
+from waystation.a2a.queries import Push
 from waystation.a2a.states import Generation
 from waystation.a2a.tasks import found, readable, thread_of
 from waystation.auth.access import Access

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,11 +22,23 @@ from sqlalchemy import (
     update,
 )
 
-from waystation.a2a.models import Push
+from waystation.a2a.states import Generation
 from waystation.auth.access import Access
 from waystation.storage.tables import a2a_tasks, runs, threads
 
-__all__ = ["count", "find", "find_locked", "move", "of_run", "page", "put", "set_pushes"]
+__all__ = ["Push", "count", "find", "find_locked", "move", "of_run", "page", "put", "set_pushes"]
+
+
+class Push(TypedDict):
+    """Whom to notify of a task, and how."""
+
+    id: str
+    url: str
+    token: str | None
+    scheme: str | None
+    credentials: str | None
+    generation: Generation
+
 
 _later = runs.alias("later_runs")
 _newest = not_(

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from waystation.a2a.cards import card_of
 from waystation.a2a.errors import invalid, version_not_supported
-from waystation.a2a.methods import METHODS, Asked
 from waystation.assistants import assistant_id_of, visible
 from waystation.errors import BadInput, NotFound, UnprocessableInput
 from waystation.http.bodies import Body, describe, read_bytes
@@ -46,6 +45,8 @@ class A2ACall(Body):
 
 @router.post("/a2a/{assistant_id}", **operation("Talk to an assistant by A2A", A2ACall, _OBJECT, parameters=[_ACCEPT]))
 async def post_a2a(request: Request, assistant_id: str) -> Response:
+    from waystation.a2a.methods import METHODS, Asked  # when the first client comes: the models take time
+
     call: Call | None = None
     try:
         call = parse(await read_bytes(request))

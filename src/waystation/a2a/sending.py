@@ -15,8 +15,9 @@ from waystation.a2a import queries
 from waystation.a2a.cards import output_modes
 from waystation.a2a.content import answer_of, input_of
 from waystation.a2a.errors import content_type_not_supported, invalid, unsupported
-from waystation.a2a.models import Message, Push, SendParams
+from waystation.a2a.models import Message, SendParams
 from waystation.a2a.pushes import push_of
+from waystation.a2a.queries import Push
 from waystation.a2a.states import TERMINAL, Generation, state_of
 from waystation.a2a.tasks import TaskRow, readable
 from waystation.assistants import visible

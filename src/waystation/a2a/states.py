@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["IN_FLIGHT", "TERMINAL", "Generation", "State", "parse_state", "state_of", "wire_role", "wire_state"]
+__all__ = [
+    "IN_FLIGHT",
+    "TERMINAL",
+    "Generation",
+    "Scope",
+    "State",
+    "parse_state",
+    "state_of",
+    "wire_role",
+    "wire_state",
+]
 
 Generation = Literal["legacy", "new"]
 """``legacy``: methods like ``message/send`` (A2A up to 0.3); ``new``: ``SendMessage`` (1.0)."""
+
+Scope = Literal["context", "task"]
+"""Of a history: the whole conversation, or what belongs to the task."""
 
 State = Literal["submitted", "working", "completed", "input-required", "canceled", "failed"]
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from waystation.a2a.models import Scope
-from waystation.a2a.states import Generation, State, wire_role, wire_state
+from waystation.a2a.states import Generation, Scope, State, wire_role, wire_state
 from waystation.encoding import encode
 from waystation.timestamps import iso
 

@@ -268,7 +268,7 @@ a2a_tasks = Table(
     Index("ix_a2a_tasks_assistant_id_created_at", "assistant_id", "created_at"),
 )
 """`run_id` is the task's latest run, which may have been deleted; `message_id` that of the message it began with; `pushes` is a
-list of `waystation.a2a.models.Push`."""
+list of `waystation.a2a.queries.Push`."""
 
 EXPIRES = text("expires_at IS NOT NULL")
 
