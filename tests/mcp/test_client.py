@@ -97,6 +97,17 @@ async def test_cancelling_a_call_cancels_its_run(
         await no_run_in_flight(driver, gate)
 
 
+async def test_a_call_that_takes_its_time(connect: Connect, gate: Gate) -> None:
+    """The answer comes after signs of life, which a client does not see."""
+    async with connect() as client:
+        calling = asyncio.create_task(client.call_tool("gated", gate.state))
+        await gate.reached()
+        await asyncio.sleep(0.5)
+        gate.open()
+        result = await calling
+    assert result.structured_content["log"] == ["first", "gate", "last"]
+
+
 async def test_a_client_that_goes_away(live_server: LiveServer, driver: Driver, gate: Gate) -> None:
     body = {"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": "gated", "arguments": gate.state}}
     async with (

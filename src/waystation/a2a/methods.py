@@ -198,7 +198,8 @@ async def list_tasks(asked: Asked, params: ListParams) -> Response:
     for row in rows:
         whole = await db.read(queries.find, row.task_id, asked.assistant_id, access)
         if whole is not None:  # deleted meanwhile
-            tasks.append(task_to_wire(await load(asked.server, access, whole), view))
+            shown = bool(view.artifacts or view.history_length)
+            tasks.append(task_to_wire(await load(asked.server, access, whole, values_too=shown), view))
     following = offset + params.pageSize
     result = {
         "tasks": tasks,

@@ -53,14 +53,15 @@ async def found(server: Server, access: Access, assistant_id: str, task_id: str)
     return row
 
 
-async def load(server: Server, access: Access, row: TaskRow) -> Task:
+async def load(server: Server, access: Access, row: TaskRow, *, values_too: bool = True) -> Task:
     """The task with what it has left behind: of the thread's latest run that is in the thread's row, of another in its last
-    checkpoint."""
+    checkpoint, which is read if `values_too`."""
     state = state_of(row.status, awaits=row.awaits)
     if row.newest or row.status is None:
         values, interrupts, error = row.values, list(open_interrupts(row.interrupts)), row.error
     else:
-        states = await history(server, access, row.thread_id, 1, metadata={"run_id": row.run_id})
+        last = {"run_id": row.run_id}
+        states = await history(server, access, row.thread_id, 1, metadata=last) if values_too else []
         values, interrupts, error = (states[0]["values"] if states else None), [], None
     return Task(
         row.task_id,

@@ -69,8 +69,9 @@ def artifacts_of(task: Task, generation: Generation) -> list[dict[str, Any]]:
         return [{"artifactId": "interrupt", "name": "Interrupt", "parts": parts}] if parts else []
     if task.state != "completed" or task.values is None:
         return []
-    said = [message for message in _of_task(task) if _role(message) == "agent"]
-    parts = list(_parts(said[-1].get("content"), generation)) if said else [_whole(task.values)]
+    all_said = [list(_parts(each.get("content"), generation)) for each in _of_task(task) if _role(each) == "agent"]
+    said = [parts for parts in all_said if parts]
+    parts = said[-1] if said else [_whole(task.values)]
     return [{"artifactId": "result", "name": "Result", "parts": parts}]
 
 
@@ -163,26 +164,27 @@ def _of_task(task: Task) -> list[Mapping[str, Any]]:
 
 
 def _role(message: Mapping[str, Any]) -> Literal["user", "agent"] | None:
-    """Who speaks; None for what is not part of the conversation: tools, instructions, calls without words."""
+    """Who speaks; None for what is not part of the conversation: tools and instructions."""
     kind = message.get("type") or message.get("role")
     if kind in ("human", "user", "HumanMessageChunk"):
         return "user"
-    return "agent" if kind in ("ai", "assistant", "AIMessageChunk") and message.get("content") else None
+    return "agent" if kind in ("ai", "assistant", "AIMessageChunk") else None
 
 
 def _parts(content: Any, generation: Generation) -> Iterator[dict[str, Any]]:
-    """The parts of a message's content: a text, or blocks of LangChain."""
+    """The parts of a message's content: a text, or the texts and files among blocks of LangChain. Others, like thoughts and calls of
+    tools, are not said to the client."""
     for block in [content] if isinstance(content, str) else content or ():
         if isinstance(block, str):
-            yield _text(block)
-        elif not isinstance(block, Mapping):
-            continue
-        elif block.get("type") == "text":
-            yield _text(str(block.get("text", "")))
-        elif "base64" in block or "url" in block:
-            yield _file(block, generation)
+            said: Any = block
+        elif isinstance(block, Mapping):
+            said = block.get("text") if block.get("type") == "text" else None
         else:
-            yield _data(block)
+            continue
+        if said:
+            yield _text(str(said))
+        elif isinstance(block, Mapping) and ("base64" in block or "url" in block):
+            yield _file(block, generation)
 
 
 def _text(text: str) -> dict[str, Any]:

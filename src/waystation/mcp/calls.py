@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "call_tool"]
 
+INTERRUPT = "__interrupt__"
+"""What stands in the place of a node that has stopped to ask."""
+
 UNFINISHED = {
     "interrupted": "RunCancelled: the run was cancelled.",
     "rollback": "RunCancelled: the run was cancelled.",
@@ -110,8 +113,9 @@ async def _tell(server: Server, subscription: Subscription, on_step: Steps) -> N
             for event in events:
                 if event.name == "updates":
                     for node in decode(event.data):
-                        finished += 1
-                        await on_step(finished, str(node))
+                        if node != INTERRUPT:
+                            finished += 1
+                            await on_step(finished, str(node))
             if any(event.end is not None for event in events):
                 return
 
