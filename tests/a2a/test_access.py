@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,22 @@ async def test_handlers_are_asked(tmp_path: Path) -> None:
             await rpc(http, "hitl", method, {"id": task["id"]}, **ann)
             assert asked == ["assistants.read", event], method
         await see_nothing(http, task, bob)
+
+
+async def test_one_of_two_answers_counts(tmp_path: Path) -> None:
+    """Both have found the task waiting before either is stored."""
+    auth, both = by_header(), asyncio.Barrier(2)
+
+    @auth.on.threads.create_run
+    async def meet(ctx: Auth.types.AuthContext, value: Any) -> None:
+        if value["kwargs"]["command"]:
+            await both.wait()
+
+    ann = {"X-User": "ann"}
+    async with served(tmp_path, auth=configured(auth)) as app, connected(app) as http:
+        task = (await rpc(http, "hitl", "message/send", message(), **ann))["result"]
+        answer = message(taskId=task["id"])
+        answers = await asyncio.gather(*(rpc(http, "hitl", "message/send", answer, **ann) for _ in range(2)))
+        [refused] = [each["error"] for each in answers if "error" in each]
+        assert refused["code"] == -32004
+        assert len((await http.get(f"/threads/{task['contextId']}/runs", headers=ann)).json()) == 2

@@ -94,16 +94,6 @@ async def test_answering_a_question(agent: Agent, answer: Part) -> None:
         await send(client, answer, task=asked)
 
 
-async def test_one_of_two_answers_counts(agent: Agent, driver: Driver) -> None:
-    client = await agent("hitl")
-    asked = await send(client, data(x="a"))
-    answers = await asyncio.gather(
-        *(send(client, text(each), task=asked) for each in ("yes", "no")), return_exceptions=True
-    )
-    assert sorted(type(each).__name__ for each in answers) == ["Task", "UnsupportedOperationError"]
-    assert len(await driver.runs(asked.context_id)) == 2
-
-
 async def test_a_failure(agent: Agent) -> None:
     task = await send(await agent("failing"), data(x="a"))
     assert task.status.state == FAILED

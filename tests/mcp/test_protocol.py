@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from langgraph.graph import StateGraph, add_messages
 
 from tests.conftest import connected, project_config, served
 from tests.driver import Driver
+from tests.gate import Gate
 from tests.mcp.conftest import ACCEPT, call, rpc
 from waystation.graphs.schemas import schemas
 from waystation.mcp.tools import PAGE, arguments_schema, tool_name
@@ -106,6 +108,27 @@ async def test_progress_on_the_wire(http: httpx.AsyncClient) -> None:
     assert re.findall(r'"method":"([^"]+)"', response.text) == ["notifications/progress"]
     assert '{"progressToken":"t","progress":1,"message":"echo"}' in response.text
     assert '"structuredContent":{"x":"a!"' in response.text
+
+
+async def test_a_node_that_asks_has_not_finished(http: httpx.AsyncClient) -> None:
+    params = {"name": "hitl", "arguments": {"x": "a"}, "_meta": {"progressToken": "t"}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    told = (await http.post("/mcp", json=body, headers=ACCEPT)).text
+    assert "__interrupt__" in told
+    assert "notifications/progress" not in told
+
+
+async def test_a_run_that_somebody_cancels(http: httpx.AsyncClient, gate: Gate) -> None:
+    calling = asyncio.create_task(call(http, "gated", gate.state))
+    await gate.reached()
+    threads = (await http.post("/threads/search", json={"status": "busy", "limit": 100})).json()
+    for thread in threads:
+        path = f"/threads/{thread['thread_id']}/runs"
+        for run in (await http.get(path)).json():
+            if run["kwargs"]["input"] == gate.state:
+                await http.post(f"{path}/{run['run_id']}/cancel")
+    result = await calling
+    assert (result["isError"], result["content"][0]["text"]) == (True, "RunCancelled: the run was cancelled.")
 
 
 async def test_bad_parameters(http: httpx.AsyncClient) -> None:
