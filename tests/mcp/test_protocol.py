@@ -14,7 +14,7 @@ from langchain_core.messages import AnyMessage
 from langgraph.graph import StateGraph, add_messages
 
 from tests.conftest import connected, project_config, served
-from tests.driver import Driver
+from tests.driver import Driver, eventually
 from tests.gate import Gate
 from tests.mcp.conftest import ACCEPT, call, rpc
 from waystation.graphs.schemas import schemas
@@ -206,6 +206,19 @@ def test_what_tools_take() -> None:
         {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]},
         False,
     )
+
+
+async def test_a_call_that_the_server_cannot_finish(tmp_path: Path, gate: Gate) -> None:
+    async with served(tmp_path) as app, connected(app) as http:
+        calling = asyncio.create_task(rpc(http, "tools/call", {"name": "gated", "arguments": gate.state}))
+        await gate.reached()
+        app.state.server.begin_shutdown()
+        assert (await calling)["error"]["code"] == -32603
+
+        async def none_left() -> bool:
+            return not (await http.post("/threads/search", json={"status": "busy"})).json()
+
+        await eventually(none_left, "the run being cancelled")
 
 
 async def test_a_server_without(tmp_path: Path) -> None:

@@ -89,10 +89,15 @@ async def _run(
             waiter = resources.enter_context(server.bus.wait_for_end(order.run_id))
             subscription = await start_followed(request, order, resources)
             waiting = ResultWaiter(server, OWN, order.thread_id, order.run_id, waiter)
-        client.begun(canceller(request, OWN, order.thread_id, order.run_id))
+        cancel = canceller(request, OWN, order.thread_id, order.run_id)
+        client.begun(cancel)
         if client.on_step is not None:
             await _tell(server, subscription, client.on_step)
-        return await _result(server, waiting, waiter)
+        result = await _result(server, waiting, waiter)
+        if result is None:
+            await cancel()  # nobody will hear of it, and whoever calls again would have it twice
+            raise RpcError(INTERNAL_ERROR, "The server is stopping; call again.")
+        return result
 
 
 async def _input(request: Request, assistant_id: str, arguments: dict[str, Any]) -> Any:
@@ -120,10 +125,11 @@ async def _tell(server: Server, subscription: Subscription, on_step: Steps) -> N
                 return
 
 
-async def _result(server: Server, waiting: ResultWaiter, waiter: EndWaiter) -> CallToolResult:
+async def _result(server: Server, waiting: ResultWaiter, waiter: EndWaiter) -> CallToolResult | None:
+    """The result of the run; None when the server stops before there is one."""
     while (result := await waiting.within(server.config.heartbeat_s)) is None:
         if server.bus.closed:
-            raise RpcError(INTERNAL_ERROR, "The server is stopping; call again.")
+            return None
     end = await waiter.end(0)
     if end is not None and end.status in UNFINISHED:
         return _failed(UNFINISHED[end.status])
