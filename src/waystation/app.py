@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waystation.a2a.routes import router as a2a_routes
 from waystation.assembly import build_server
 from waystation.assistants.routes import router as assistant_routes
 from waystation.auth.project import custom_authentication
@@ -30,6 +31,7 @@ from waystation.http.errors import HANDLERS
 from waystation.http.request_id import RequestIds
 from waystation.http.router import Dispatcher, Router
 from waystation.loopback import Loopback, provide_transport
+from waystation.mcp.routes import router as mcp_routes
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.http_spans import HttpSpans
 from waystation.observability.logs import configure_logs
@@ -207,6 +209,8 @@ def _routers(config: Config) -> list[Router]:
         "store": [store_routes],
         "deepagents": list(deepagent_routes()),
         "meta": [meta_routes],
+        "mcp": [mcp_routes],
+        "a2a": [a2a_routes],
     }
     if config.event_streaming and "runs" not in config.http.disabled:
         families["event_streaming"] = [protocol_routes]

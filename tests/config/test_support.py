@@ -57,6 +57,11 @@ def test_another_missing_feature_is_a_warning(tmp_path: Path, name: str, keys: d
     assert [(entry["log_level"], entry["setting"]) for entry in logs] == [("warning", name)]
 
 
+def test_a_missing_feature_that_a_variable_asks_for(tmp_path: Path) -> None:
+    assert load(tmp_path, {"A2A_A2UI_ENABLED": "true"}).unsupported == ("A2A_A2UI_ENABLED",)
+    assert load(tmp_path, {"A2A_A2UI_ENABLED": "false"}).unsupported == ()
+
+
 def test_notices_are_logged(tmp_path: Path) -> None:
     config = load(tmp_path, {"BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "3601"})
 

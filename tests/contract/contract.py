@@ -12,12 +12,12 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
-__all__ = ["OPERATIONS", "SCHEMAS", "Operation", "operation", "problems", "resolve"]
+__all__ = ["JSON_RPC_OPERATIONS", "OPERATIONS", "SCHEMAS", "Operation", "operation", "problems", "resolve"]
 
 FILE = Path(__file__).parent / "agent-server.contract.json"
 
-OTHER_ISSUES = {"A2A", "MCP"}
-"""Tags of operations that are not part of this server yet."""
+JSON_RPC = {"A2A", "MCP"}
+"""Tags of operations that have errors, and most of their form, from other protocols: `tests/a2a` and `tests/mcp` are about these."""
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 
@@ -182,8 +182,15 @@ OPERATIONS: dict[str, Operation] = {
     each.name: each
     for path, methods in _document["paths"].items()
     for method, spec in methods.items()
-    if not OTHER_ISSUES & set(spec["tags"])
+    if not JSON_RPC & set(spec["tags"])
     for each in [Operation(method.upper(), path, spec)]
+}
+
+JSON_RPC_OPERATIONS = {
+    f"{method.upper()} {path}"
+    for path, methods in _document["paths"].items()
+    for method, spec in methods.items()
+    if JSON_RPC & set(spec["tags"])
 }
 
 BODIES: dict[str, dict[str, Any]] = {

@@ -95,6 +95,22 @@ VERDICTS: dict[str, str] = {
 """What a stranger gets: 404; 409; a success about the stranger's own; the very same as if the other user had nothing; a
 stream of nothing but an error; an answer that says that a command failed; a stream of nothing."""
 
+IN_OTHER_PROTOCOLS = {
+    "tests/mcp/test_access.py": [
+        f"{method} {path}" for method in ("POST", "GET", "DELETE") for path in ("/mcp", "/mcp/")
+    ],
+    "tests/a2a/test_access.py": [
+        "POST /a2a/{assistant_id}",
+        "POST /a2a/{assistant_id}/",
+        "GET /a2a/{assistant_id}",
+        "GET /a2a/{assistant_id}/",
+        "GET /a2a/{assistant_id}/.well-known/agent-card.json",
+        "GET /a2a/{assistant_id}/.well-known/agent.json",
+        "GET /.well-known/agent-card.json",
+    ],
+}
+"""Routes whose answers are not HTTP's, and the tests that keep strangers out of them."""
+
 BEYOND_THE_CONTRACT = {
     f"GET {path}": Operation("GET", path, {"parameters": parameters, "responses": {}, "tags": []})
     for path, parameters in {
@@ -225,7 +241,10 @@ def served_routes(app: Starlette) -> set[str]:
 
 
 def test_every_route_has_a_verdict(parties: Parties) -> None:
+    elsewhere = {route for routes in IN_OTHER_PROTOCOLS.values() for route in routes}
     routes = served_routes(parties._server.app)
+    assert elsewhere <= routes
+    routes -= elsewhere
 
     assert routes == set(VERDICTS), "a route without a verdict may show anybody's things to everybody"
     assert routes - set(BEYOND_THE_CONTRACT) <= set(OPERATIONS)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.contract import OPERATIONS, SCHEMAS
+from tests.contract.contract import JSON_RPC_OPERATIONS, OPERATIONS, SCHEMAS
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def described(document: dict[str, Any]) -> set[str]:
 
 
 def test_every_operation_of_the_contract_is_described(document: dict[str, Any]) -> None:
-    assert {_anonymous(name) for name in OPERATIONS} - set(map(_anonymous, described(document))) == set()
+    operations = {*OPERATIONS, *JSON_RPC_OPERATIONS}
+    assert {_anonymous(name) for name in operations} - set(map(_anonymous, described(document))) == set()
 
 
 def test_every_described_operation_is_served(document: dict[str, Any], http: httpx.Client) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "get",
     "is_shared",
     "list_versions",
+    "names",
     "patch",
     "remove",
     "require_own",
@@ -199,6 +200,15 @@ def search(
     statement = statement.limit(limit + 1).offset(offset)
     limited = access.limit(statement, assistants.c.metadata, shared="filtered")
     return [row._asdict() for row in conn.execute(limited)]
+
+
+def names(conn: Connection, filters: Filters, access: Access) -> list[tuple[str, str]]:
+    """The id and the name of every assistant that matches, oldest first."""
+    statement = filters.narrow(select(assistants.c.assistant_id, assistants.c.name)).order_by(
+        assistants.c.created_at, assistants.c.assistant_id
+    )
+    limited = access.limit(statement, assistants.c.metadata, shared="filtered")
+    return [(row.assistant_id, row.name) for row in conn.execute(limited)]
 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from waystation.assistants import queries, removal, wire
+from waystation.assistants import queries, removal, visible, wire
 from waystation.assistants.configuration import in_step
 from waystation.assistants.models import (
     AssistantCount,
@@ -24,9 +24,8 @@ from waystation.assistants.resolution import assistant_id_of
 from waystation.auth.access import Access
 from waystation.errors import Conflict, NotFound, UnprocessableInput
 from waystation.graphs.drawing import parse_xray
-from waystation.http.authorization import access_of, allowed, caller_of, metadata_of
+from waystation.http.authorization import allowed, caller_of, metadata_of
 from waystation.http.bodies import describe, read_body, read_bytes, require_uuid
-from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
 from waystation.http.parameters import flag, integer
 from waystation.http.responses import empty, json_response, pagination_headers
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from waystation.app import Server
     from waystation.graphs import Graphs
     from waystation.runs.models import RunConfig
-    from waystation.store import CustomStore, Store
 
 __all__ = ["router"]
 
@@ -100,13 +98,8 @@ async def count(request: Request) -> Response:
 
 @router.get("/assistants/{assistant_id}", **operation("Get an assistant", answer=wire.SCHEMA))
 async def get(request: Request, assistant_id: str) -> Response:
-    server = _server(request)
-    of = assistant_id_of(assistant_id, server.graphs)
-    access = await allowed(request, "assistants", "read", {"assistant_id": of})
-    row = await server.db.read(queries.get, of, access)
-    if row["graph_id"] not in server.graphs.served:
-        raise NotFound(f"The assistant {assistant_id} belongs to a graph that this server does not have.")
-    return json_response(wire.assistant(row))
+    of = assistant_id_of(assistant_id, _server(request).graphs)
+    return json_response(wire.assistant(await visible.read(request, of)))
 
 
 @router.patch("/assistants/{assistant_id}", **operation("Make a new version", AssistantPatch, wire.SCHEMA))
@@ -187,7 +180,9 @@ async def graph(request: Request, assistant_id: str) -> Response:
     of = assistant_id_of(assistant_id, server.graphs)
     xray = parse_xray(request.query_params.get("xray"))
     graph_id, config = await _opening(request, server, of)
-    return json_response(await server.graphs.introspection.drawing(graph_id, xray, config, store=_store(request)))
+    return json_response(
+        await server.graphs.introspection.drawing(graph_id, xray, config, store=visible.store_of(request))
+    )
 
 
 @router.get("/assistants/{assistant_id}/schemas", **operation("Schemas of the graph"))
@@ -195,7 +190,7 @@ async def schemas(request: Request, assistant_id: str) -> Response:
     server = _server(request)
     of = assistant_id_of(assistant_id, server.graphs)
     graph_id, config = await _opening(request, server, of)
-    return json_response(await server.graphs.introspection.schemas(graph_id, config, store=_store(request)))
+    return json_response(await server.graphs.introspection.schemas(graph_id, config, store=visible.store_of(request)))
 
 
 @router.get("/assistants/{assistant_id}/subgraphs", **operation("Schemas of the subgraphs"))
@@ -214,7 +209,7 @@ async def _subgraphs(request: Request, assistant_id: str, namespace: str | None)
     recurse = flag(request, "recurse")
     graph_id, config = await _opening(request, server, of)
     found = await server.graphs.introspection.subgraph_schemas(
-        graph_id, namespace, recurse, config, store=_store(request)
+        graph_id, namespace, recurse, config, store=visible.store_of(request)
     )
     return json_response(found)
 
@@ -222,16 +217,7 @@ async def _subgraphs(request: Request, assistant_id: str, namespace: str | None)
 async def _opening(request: Request, server: Server, assistant_id: str) -> tuple[str, RunnableConfig]:
     """An assistant's graph and the config to open it with. Raises NotFound."""
     access = await allowed(request, "assistants", "read", {"assistant_id": assistant_id})
-    row = await server.db.read(queries.get, assistant_id, access)
-    own = {"assistant_id": assistant_id, "graph_id": row["graph_id"]}
-    configurable = {**row["config"].get("configurable", {}), **server_configurable(request), **own}
-    config = cast("RunnableConfig", {**row["config"], "configurable": configurable})
-    return row["graph_id"], config
-
-
-def _store(request: Request) -> Store | CustomStore:
-    """What a factory gets for its store: that of the caller's workspace."""
-    return _server(request).store.within(access_of(request).home)
+    return visible.opening(request, await server.db.read(queries.get, assistant_id, access))
 
 
 def _server(request: Request) -> Server:
@@ -262,19 +248,12 @@ def _require_graph(graphs: Graphs, graph_id: str) -> None:
 async def _search_allowed(
     request: Request, body: AssistantCount, limit: int, offset: int
 ) -> tuple[Access, queries.Filters]:
-    """The caller's access to a search, and what to search for; a handler may add to its metadata."""
+    """The caller's access to a search, and what to search for. Raises NotFound for an unknown graph."""
     graphs = _server(request).graphs
     if body.graph_id is not None and body.graph_id not in graphs.served:
         _require_graph(graphs, body.graph_id)
-    asked = {
-        "graph_id": body.graph_id,
-        "metadata": body.metadata or {},
-        "name": body.name,
-        "limit": limit,
-        "offset": offset,
-    }
-    access = await allowed(request, "assistants", "search", asked)
-    return access, queries.Filters(graphs.served, metadata_of(asked), body.graph_id, body.name)
+    filters = queries.Filters(graphs.served, body.metadata, body.graph_id, body.name)
+    return await visible.search_allowed(request, filters, limit, offset)
 
 
 async def _version(request: Request) -> int:

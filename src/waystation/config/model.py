@@ -163,6 +163,7 @@ class Config:
     """Whether users may name addresses of private networks and of this machine, and MCP servers by plain http: for
     webhooks, and whatever else calls out."""
     crons_enabled: bool = True
+    a2a_assistant_id: str | None = None
     cron_interval_s: float = 5
     """How often the scheduler looks at least."""
     store: StoreConfig = StoreConfig()

@@ -217,6 +217,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("crons_enabled", "FF_CRONS_ENABLED", values.switch, "Serve the routes of crons, and fire them."),
     Setting(
+        "a2a_assistant_id",
+        "DEFAULT_A2A_ASSISTANT_ID",
+        values.text,
+        "The assistant whose agent card `/.well-known/agent-card.json` shows when the query names none.",
+    ),
+    Setting(
         "cron_interval_s",
         "CRON_SCHEDULER_SLEEP_TIME",
         values.number(above=0),

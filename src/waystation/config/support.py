@@ -42,6 +42,9 @@ def _keys(project: Project) -> Iterator[str]:
 def _variables(variables: Mapping[str, str]) -> Iterator[str]:
     if variables.get("LANGGRAPH_AUTH_TYPE", "").strip().lower() not in ("", "noop", "none", "custom"):
         yield "LANGGRAPH_AUTH_TYPE"
+    a2ui = variables.get("A2A_A2UI_ENABLED", "").strip()
+    if a2ui and parse("A2A_A2UI_ENABLED", a2ui, switch):
+        yield "A2A_A2UI_ENABLED"
     cluster = variables.get("REDIS_CLUSTER", "").strip()
     if cluster and parse("REDIS_CLUSTER", cluster, switch):
         yield "REDIS_CLUSTER"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
@@ -13,62 +12,36 @@ from sqlalchemy import Row
 from starlette.requests import Request
 from starlette.responses import Response
 
-from waystation.auth.access import EVERYTHING, Access
+from waystation.auth.access import Access
 from waystation.errors import BadInput, NotFound, UnprocessableInput
-from waystation.http.authorization import access_of, allowed
-from waystation.http.configurable import server_configurable
+from waystation.http.authorization import allowed
 from waystation.http.parameters import integer
 from waystation.http.responses import empty, json_response, raw_json
 from waystation.runs import queries
-from waystation.runs.lifecycle import Created
 from waystation.runs.models import CancelAction, RunCreate, RunStatus, StreamMode
-from waystation.runs.order import Order, order_from
+from waystation.runs.order import Order
+from waystation.runs.starting import OWN, Store, awaited, cancel_allowed, canceller, followed
 from waystation.runs.waiting import ResultWaiter, settled_run
 from waystation.runs.watching import joined, live
 from waystation.runs.wire import run_to_wire
 from waystation.streams.bus import EndWaiter
 from waystation.streams.response import StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
-from waystation.threads.ttl import default_ttl
 
 __all__ = [
-    "Store",
     "action_of",
-    "cancel_allowed",
     "cancelled",
     "created",
     "found_run",
     "joined_result",
     "joined_stream",
-    "order_of",
     "runs_of_thread",
     "streamed",
     "waited",
 ]
 
-OWN = EVERYTHING
-"""A request's access to the run it has just created, whoever may see it afterwards."""
-
 JSON = {"content-type": "application/json"}
 SESSION_NAME = "langsmith_session_name"
-
-Store = Callable[[Order], Awaitable[Created]]
-"""Stores the run that is ordered."""
-
-
-def order_of(request: Request, body: RunCreate, thread_id: str | None) -> Order:
-    """What a request orders. Raises what `order_from` and the check of its webhook raise."""
-    webhooks = request.app.state.server.webhooks
-    webhooks.check(body.webhook)
-    if not webhooks.sent:
-        body.webhook = None  # accepted, and nothing is sent (spec 11)
-    return order_from(
-        body,
-        thread_id,
-        server_configurable(request),
-        access_of(request).user_id,
-        default_ttl(request.app.state.server.config),
-    )
 
 
 def _locations(order: Order, *, suffix: str = "", threaded: bool = True, base: str = "") -> dict[str, str]:
@@ -95,11 +68,9 @@ async def created(order: Order, store: Store, *, threaded: bool = True, base: st
 
 async def waited(request: Request, order: Order, store: Store, body: RunCreate) -> Response:
     """The result of a new run."""
-    server = request.app.state.server
     with ExitStack() as resources:
-        waiter = resources.enter_context(server.bus.wait_for_end(order.run_id))
-        await store(replace(order, listener=server.bus.listener(end_only=True)))
-        cancel = _canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
+        waiter = await awaited(request, order, store, resources)
+        cancel = canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
         headers = _locations(order, suffix="join")
         return await _result(request, OWN, order.thread_id, order.run_id, waiter, headers, cancel, resources.pop_all())
 
@@ -108,13 +79,11 @@ async def streamed(
     request: Request, order: Order, store: Store, body: RunCreate, *, threaded: bool = True, base: str = ""
 ) -> Response:
     """The events of a new run."""
-    server = request.app.state.server
     with ExitStack() as resources:
-        subscription = resources.enter_context(server.bus.subscribe(order.thread_id, order.run_id))
-        await store(replace(order, listener=server.bus.listener()))
-        frames = live(server, subscription, resumable=order.kwargs["resumable"])
+        subscription = await followed(request, order, store, resources)
+        frames = live(request.app.state.server, subscription, resumable=order.kwargs["resumable"])
         headers = {**SSE_HEADERS, **_locations(order, suffix="stream", threaded=threaded, base=base)}
-        cancel = _canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
+        cancel = canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
         return StreamResponse(frames, headers, cancel, resources.pop_all())
 
 
@@ -137,16 +106,6 @@ async def _result(
             if result is not None:
                 return raw_json(result, headers=headers)
         return StreamResponse(waiting.or_keep_alive(), {**JSON, **headers}, on_disconnect, resources.pop_all())
-
-
-def _canceller(request: Request, access: Access, thread_id: str, run_id: str) -> Callable[[], Awaitable[None]]:
-    async def cancel() -> None:
-        try:
-            await request.app.state.server.engine.cancel(access, thread_id, run_id, "interrupt")
-        except NotFound:
-            return  # the run ended before its client went away
-
-    return cancel
 
 
 # --- watching
@@ -194,7 +153,7 @@ async def _cancelling(
     if request.query_params.get("cancel_on_disconnect", "").lower() not in ("true", "yes", "1"):
         return None
     access = await cancel_allowed(request, "interrupt", {"thread_id": thread_id, "run_id": run_id}, within)
-    return _canceller(request, access, thread_id, run_id)
+    return canceller(request, access, thread_id, run_id)
 
 
 def _modes(request: Request) -> list[str]:
@@ -284,11 +243,6 @@ async def cancelled(
         await waiter.announce()
         await server.engine.cancel(access, thread_id, run_id, action)
         return await _result(request, access, thread_id, run_id, waiter, headers, None, resources.pop_all())
-
-
-async def cancel_allowed(request: Request, action: str, asked: dict[str, Any], within: Access | None = None) -> Access:
-    """The access to cancel runs with."""
-    return await allowed(request, "threads", "update", {**asked, "metadata": {}, "action": action}, within)
 
 
 def action_of(request: Request) -> str:

@@ -75,15 +75,20 @@ class Engine:
         return await self._stored(offers, lambda: write(_create_all, access, self._graphs, orders, now_us(), offers))
 
     async def create_drawn(
-        self, access: Access, thread_id: str | None, draw: Callable[[Connection], Order | None]
+        self,
+        access: Access,
+        thread_id: str | None,
+        draw: Callable[[Connection], Order | None],
+        then: Callable[[Connection], None] = lambda conn: None,
     ) -> Created | None:
-        """Store the run that `draw` orders, in one transaction with what `draw` does; None when it orders none. `thread_id` is
-        that of the run, if `draw` is to find the thread locked. Raises what `create` and `draw` raise."""
+        """Store the run that `draw` orders, in one transaction with what `draw` does and, once the run is stored, what `then` does;
+        None when it orders none. `thread_id` is that of the run, if `draw` is to find the thread locked. Raises what `create`,
+        `draw` and `then` raise."""
         await self._capacity.reserve(1)
         offer = self._worker.reserve() if self._worker is not None else None
         [created] = await self._stored(
             [offer],
-            lambda: self._db.write(_create_drawn, access, self._graphs, thread_id, draw, now_us(), offer),
+            lambda: self._db.write(_create_drawn, access, self._graphs, thread_id, draw, then, now_us(), offer),
         )
         return created
 
@@ -94,17 +99,23 @@ class Engine:
         return replace(order, kwargs={**order.kwargs, "trace": carrier})
 
     async def create_on(
-        self, access: Access, order: Order, prepare: Callable[[Connection], None], *, new_thread: bool
+        self,
+        access: Access,
+        order: Order,
+        prepare: Callable[[Connection], None],
+        then: Callable[[Connection], None] = lambda conn: None,
+        *,
+        new_thread: bool = False,
     ) -> Created:
-        """`create`, after what `prepare` does in the same transaction, such as making the thread if it is a `new_thread`. Raises
-        what `create` and `prepare` raise."""
+        """`create`, between what `prepare` and `then` do in the same transaction, such as making the thread if it is a `new_thread`.
+        Raises what `create`, `prepare` and `then` raise."""
         traced = self._traced(order)
 
         def draw(conn: Connection) -> Order:
             prepare(conn)
             return traced
 
-        created = await self.create_drawn(access, None if new_thread else order.thread_id, draw)
+        created = await self.create_drawn(access, None if new_thread else order.thread_id, draw, then)
         assert created is not None
         return created
 
@@ -295,13 +306,18 @@ def _create_drawn(
     graphs: Graphs,
     thread_id: str | None,
     draw: Callable[[Connection], Order | None],
+    then: Callable[[Connection], None],
     now: int,
     offer: Claim | None,
 ) -> list[Created | None]:
     if thread_id is not None:
         queries.lock_thread(conn, thread_id)
     order = draw(conn)
-    return [None if order is None else lifecycle.create(conn, access, graphs, order, now, offer)]
+    if order is None:
+        return [None]
+    created = lifecycle.create(conn, access, graphs, order, now, offer)
+    then(conn)
+    return [created]
 
 
 def _cancel_all(

@@ -1,32 +1,46 @@
-"""What a run's webhook is told: written in the transaction in which the run ends (spec 11)."""
+"""What others are told of a run's end, its webhook and the clients of its A2A task: written in the transaction in which it ends
+(spec 11, 14)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
+from waystation.a2a.notices import leave_pushes
 from waystation.encoding import encode
 from waystation.errors import SealBroken
 from waystation.runs import queries
-from waystation.runs.wire import run_to_wire
+from waystation.runs.wire import OF_TASK, run_to_wire
 from waystation.storage.sealing import CONTEXT_KEY, under
 from waystation.timestamps import iso
 from waystation.webhooks import put
 
-__all__ = ["leave_notice"]
+__all__ = ["has_followers", "leave_notice"]
+
+
+def has_followers(kwargs: Mapping[str, Any]) -> bool:
+    """Whether anybody may have to be told of the end of a run with these kwargs."""
+    return bool(kwargs.get("webhook") or kwargs.get(OF_TASK))
 
 
 def leave_notice(
-    conn: Connection, run_id: str, status: str, now: int, *, values: Any = None, error: dict[str, str] | None = None
+    conn: Connection,
+    run_id: str,
+    status: str,
+    now: int,
+    *,
+    values: Any = None,
+    error: dict[str, str] | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> None:
-    """If the run has a webhook, have it told that the run is over. Before the run's row changes or goes.
+    """If the run has a webhook or belongs to a task of A2A, have it told that the run is over. Before the run's row changes or goes.
 
-    `status` is the final one, ``rollback`` included. Without `values` the thread's stand for them, which are those of its last
+    `status` is the final one, ``rollback`` included; `asked` is what the graph waits for an answer to, None unless it does. Without `values` the thread's stand for them, which are those of its last
     checkpoint; a throw-away thread has none, nor is anything left of a run that is rolled back."""
     run = queries.run_and_values(conn, run_id)
-    url = None if run is None else run.kwargs.get("webhook")
-    if run is None or not url:
+    if run is None or not has_followers(run.kwargs):
         return
     if status == "rollback" or run.kwargs.get("temporary"):
         values = None
@@ -41,7 +55,10 @@ def leave_notice(
     if error is not None and status in ("error", "timeout"):
         payload["error"] = error
     with under(run.kwargs.get(CONTEXT_KEY)):
-        put(conn, thread_id=run.thread_id, run_id=run_id, url=url, body=_body(payload), now=now)
+        if url := run.kwargs.get("webhook"):
+            put(conn, thread_id=run.thread_id, run_id=run_id, url=url, body=_body(payload), now=now)
+        if run.kwargs.get(OF_TASK):
+            leave_pushes(conn, run_id, status, now, values=values, error=error, asked=asked)
 
 
 def _body(payload: dict[str, Any]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from uuid import UUID
 
 from pydantic import RootModel, TypeAdapter
@@ -20,6 +19,7 @@ from waystation.runs import answers, queries
 from waystation.runs.models import RunCreateStateful, RunCreateStateless, RunsCancel
 from waystation.runs.order import Order
 from waystation.runs.permission import creation_allowed
+from waystation.runs.starting import Store, cancel_allowed, order_of, permitted
 from waystation.runs.wire import SCHEMA as RUN
 from waystation.runs.wire import run_to_wire
 from waystation.threads.refresh import refresh_state
@@ -36,21 +36,15 @@ class RunBatch(RootModel[list[RunCreateStateless]]):
 _BATCH: TypeAdapter[list[RunCreateStateless]] = TypeAdapter(list[RunCreateStateless])
 
 
-async def _permitted(request: Request, order: Order) -> tuple[Order, answers.Store]:
-    """The order as handlers have left it, and what stores it."""
-    access, [order] = await creation_allowed(request, [order])
-    return order, partial(request.app.state.server.engine.create, access)
-
-
-async def _on_thread(request: Request, thread_id: str) -> tuple[RunCreateStateful, Order, answers.Store]:
+async def _on_thread(request: Request, thread_id: str) -> tuple[RunCreateStateful, Order, Store]:
     body = await read_body(request, RunCreateStateful)
-    order = answers.order_of(request, body, require_uuid(thread_id, "thread_id"))
-    return body, *await _permitted(request, order)
+    order = order_of(request, body, require_uuid(thread_id, "thread_id"))
+    return body, *await permitted(request, order)
 
 
-async def _stateless(request: Request) -> tuple[RunCreateStateless, Order, answers.Store]:
+async def _stateless(request: Request) -> tuple[RunCreateStateless, Order, Store]:
     body = await read_body(request, RunCreateStateless)
-    return body, *await _permitted(request, answers.order_of(request, body, None))
+    return body, *await permitted(request, order_of(request, body, None))
 
 
 # --- creating
@@ -73,7 +67,7 @@ async def create_batch(request: Request) -> Response:
     bodies = await read_bodies(request, _BATCH)
     if not bodies:
         raise UnprocessableInput("The batch is empty.")
-    access, orders = await creation_allowed(request, [answers.order_of(request, body, None) for body in bodies])
+    access, orders = await creation_allowed(request, [order_of(request, body, None) for body in bodies])
     created = await request.app.state.server.engine.create_all(access, orders)
     return json_response([run_to_wire(each.run) for each in created])
 
@@ -171,13 +165,13 @@ async def cancel_runs(request: Request) -> Response:
     body = await read_body(request, RunsCancel)
     server, action = request.app.state.server, answers.action_of(request)
     if body.status is not None:
-        access = await answers.cancel_allowed(request, action, {"thread_id": None, "status": body.status})
+        access = await cancel_allowed(request, action, {"thread_id": None, "status": body.status})
         statuses = ("pending", "running") if body.status == "all" else (body.status,)
         await server.engine.cancel_all(access, statuses=statuses, action=action)
     else:
         thread_id = require_uuid(body.thread_id or "", "thread_id")
         run_ids = [require_uuid(run_id, "run_ids") for run_id in body.run_ids or ()]
         asked = {"thread_id": thread_id, "run_ids": list(map(UUID, run_ids))}
-        access = await answers.cancel_allowed(request, action, asked)
+        access = await cancel_allowed(request, action, asked)
         await server.engine.cancel_all(access, thread_id=thread_id, run_ids=run_ids, action=action)
     return empty()

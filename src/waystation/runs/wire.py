@@ -9,7 +9,13 @@ from waystation.runs.queries import WIRE_COLUMNS
 from waystation.storage.sealing import CONTEXT_KEY
 from waystation.timestamps import iso
 
-__all__ = ["SCHEMA", "run_to_wire"]
+__all__ = ["OF_TASK", "SCHEMA", "run_to_wire"]
+
+OF_TASK = "a2a"
+"""What the kwargs of a run have that belongs to a task of A2A."""
+
+OWN_KEYS = frozenset({CONTEXT_KEY, OF_TASK})
+"""Members of the kwargs that are the server's business."""
 
 SCHEMA: dict[str, Any] = {
     "title": "Run",
@@ -38,8 +44,8 @@ def run_to_wire(row: Mapping[str, Any]) -> dict[str, Any]:
         if name in WIRE_COLUMNS
     }
     kwargs = row.get("kwargs") or {}
-    if CONTEXT_KEY in kwargs:
-        wire["kwargs"] = {name: value for name, value in kwargs.items() if name != CONTEXT_KEY}
+    if kwargs.keys() & OWN_KEYS:
+        wire["kwargs"] = {name: value for name, value in kwargs.items() if name not in OWN_KEYS}
     tracer = kwargs.get("langsmith_tracer") or {}
     if project := tracer.get("project_name"):
         wire["langsmith_session_name"] = project

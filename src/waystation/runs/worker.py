@@ -35,6 +35,7 @@ from waystation.runs.execution import Ending, Execution
 from waystation.runs.leases import Leases
 from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
+from waystation.runs.notices import has_followers
 from waystation.storage.checkpoints import RunSaver, Saver
 from waystation.storage.database import Database
 from waystation.storage.sealing import CONTEXT_KEY, under
@@ -372,7 +373,7 @@ class Worker:
         self._metrics.run_s.observe(time.monotonic() - running.began_at, settled.status)
         if span is not None:
             span.end_as(settled.status)
-        if run.kwargs.get("webhook"):
+        if has_followers(run.kwargs):
             self.on_notice()
         if settled.more:
             self._may_have_more = running.left_more = True

@@ -21,6 +21,7 @@ from waystation.errors import SealBroken, UnprocessableInput
 from waystation.storage.seal_marks import BLOB_MARKS
 
 __all__ = [
+    "A2A_PUSHES",
     "AGENT_FILE",
     "AGENT_MANIFEST",
     "AGENT_METADATA",
@@ -45,6 +46,7 @@ __all__ = [
     "THREAD_TITLE",
     "THREAD_VALUES",
     "WEBHOOK_BODY",
+    "WEBHOOK_HEADERS",
     "Context",
     "ContextOf",
     "Field",
@@ -90,6 +92,7 @@ class Field:
         return {key: change(key, member) if key in self.parts else member for key, member in value.items()}
 
 
+A2A_PUSHES = Field("a2a", "pushes")
 AGENT_FILE = Field("agent", "file")
 AGENT_MANIFEST = Field("agent", "files")
 AGENT_METADATA = Field("agent", "metadata", searched=True)
@@ -113,6 +116,7 @@ THREAD_METADATA = Field("thread", "metadata", searched=True)
 THREAD_TITLE = Field("thread", "title")
 THREAD_VALUES = Field("thread", "values")
 WEBHOOK_BODY = Field("webhook", "body")
+WEBHOOK_HEADERS = Field("webhook", "headers")
 
 
 class Seals(Protocol):

@@ -31,6 +31,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from waystation.storage.labels import CREATE_LABELS, CREATE_METADATA_INDEX, DROP_LABELS
 from waystation.storage.sealed_types import SealedBlob, SealedJson
 from waystation.storage.sealing import (
+    A2A_PUSHES,
     AGENT_FILE,
     AGENT_MANIFEST,
     AGENT_METADATA,
@@ -53,10 +54,12 @@ from waystation.storage.sealing import (
     THREAD_TITLE,
     THREAD_VALUES,
     WEBHOOK_BODY,
+    WEBHOOK_HEADERS,
 )
 
 __all__ = [
     "Json",
+    "a2a_tasks",
     "api_keys",
     "assistant_versions",
     "assistants",
@@ -286,11 +289,27 @@ webhook_deliveries = Table(
     Column("log", Json, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
+    Column("headers", SealedBlob(WEBHOOK_HEADERS, deferred=True)),
     _partial_index("ix_webhook_deliveries_due_at", "due_at", where=text("due_at IS NOT NULL")),
     _partial_index("ix_webhook_deliveries_finished_at", "finished_at", where=text("finished_at IS NOT NULL")),
 )
 """Outlives its run and thread, which may be gone when the webhook is due. ``due_at`` is NULL once it is finished, and so is
-``body``."""
+``body``. A delivery with ``headers`` (JSON) is sent with these, and its body as it is."""
+
+a2a_tasks = Table(
+    "a2a_tasks",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.thread_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("assistant_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False, index=True),
+    Column("message_id", Text),
+    Column("pushes", SealedJson(A2A_PUSHES), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_a2a_tasks_assistant_id_created_at", "assistant_id", "created_at"),
+)
+"""`run_id` is the task's latest run, which may have been deleted; `message_id` that of the message it began with; `pushes` is a
+list of `waystation.a2a.queries.Push`."""
 
 EXPIRES = text("expires_at IS NOT NULL")
 

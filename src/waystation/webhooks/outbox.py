@@ -26,6 +26,7 @@ _PUT = Prepared(
         "run_id",
         "url",
         "body",
+        "headers",
         "status",
         "attempts",
         "due_at",
@@ -45,7 +46,15 @@ _CLAIM = (
     update(_table)
     .where(_table.c.delivery_id.in_(bindparam("ids", expanding=True)))
     .values(due_at=bindparam("until"), attempts=_table.c.attempts + 1)
-    .returning(_table.c.delivery_id, _table.c.run_id, _table.c.url, _table.c.body, _table.c.attempts, _table.c.log)
+    .returning(
+        _table.c.delivery_id,
+        _table.c.run_id,
+        _table.c.url,
+        _table.c.body,
+        _table.c.attempts,
+        _table.c.log,
+        _table.c.headers,
+    )
 )
 _MINE = update(_table).where(
     _table.c.delivery_id == bindparam("of_delivery"),
@@ -53,7 +62,7 @@ _MINE = update(_table).where(
     _table.c.due_at.is_not(None),
 )
 _OF_RUN = (
-    select(*(column for column in _table.c if column.name != "body"))
+    select(*(column for column in _table.c if column.name not in ("body", "headers")))
     .join(threads, threads.c.thread_id == _table.c.thread_id)
     .where(_table.c.run_id == bindparam("run_id"), _table.c.thread_id == bindparam("thread_id"))
     .order_by(_table.c.created_at, _table.c.delivery_id)
@@ -73,16 +82,22 @@ class Delivery:
     attempt: int
     log: list[dict[str, Any]]
     """What became of the attempts before."""
+    headers: bytes | None = None
+    """Of a delivery that is no webhook of a run but in another protocol's form: its own headers as JSON. Its body is sent as it is."""
 
 
-def put(conn: Connection, *, thread_id: str, run_id: str, url: str, body: bytes, now: int) -> None:
-    """Have `body`, a JSON object, delivered to `url`; `now` in microseconds. Part of the transaction that it tells of."""
-    row = {
+def put(
+    conn: Connection, *, thread_id: str, run_id: str, url: str, body: bytes, now: int, headers: bytes | None = None
+) -> None:
+    """Have `body`, a JSON object, delivered to `url`; `now` in microseconds, `headers` as in `Delivery`. Part of the transaction
+    that it tells of."""
+    row: dict[str, Any] = {
         "delivery_id": str(uuid7()),
         "thread_id": thread_id,
         "run_id": run_id,
         "url": url,
         "body": body,
+        "headers": headers,
         "status": "pending",
         "attempts": 0,
         "due_at": now,
@@ -107,12 +122,16 @@ def claim(conn: Connection, now: int, until: int, limit: int, *, local: bool) ->
     if not ids:
         return []
     rows = conn.execute(_CLAIM, {"ids": ids, "until": until}).all()
-    return [Delivery(row.delivery_id, row.run_id, row.url, row.body, row.attempts, row.log) for row in rows]
+    return [
+        Delivery(row.delivery_id, row.run_id, row.url, row.body, row.attempts, row.log, row.headers) for row in rows
+    ]
 
 
 def finish(conn: Connection, delivery: Delivery, status: str, entry: dict[str, Any], now: int) -> None:
     """The delivery is over: `status` is ``delivered`` or ``failed``. Nothing happens if it is not this process's any more."""
-    _write(conn, delivery, status=status, log=[*delivery.log, entry], due_at=None, body=None, finished_at=now)
+    _write(
+        conn, delivery, status=status, log=[*delivery.log, entry], due_at=None, body=None, headers=None, finished_at=now
+    )
 
 
 def retry(conn: Connection, delivery: Delivery, entry: dict[str, Any], due_at: int) -> None:

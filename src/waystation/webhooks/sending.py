@@ -76,7 +76,7 @@ class Sender:
 
     async def _follow(self, delivery: Delivery) -> Result:
         now = now_us()
-        body = self._body(delivery.body, now)
+        body = self._body(delivery, now)
         own = {
             "Content-Type": "application/json",
             "User-Agent": f"waystation/{__version__}",
@@ -84,7 +84,7 @@ class Sender:
         }
         if self._settings.secrets:
             own[SIGNATURE_HEADER] = signature(self._settings.secrets, now // MICROSECONDS, body)
-        headers = {**own, **self._settings.headers}
+        headers = {**own, **self._settings.headers, **({} if delivery.headers is None else decode(delivery.headers))}
         client, url = self._client, httpx.URL(delivery.url)
         if is_local(delivery.url):
             if self._local is None:
@@ -100,12 +100,15 @@ class Sender:
                     "final", status=status, error="the receiver redirects from https to http, where anybody could read"
                 )
             if _origin(target) != _origin(url):
-                client, headers = self._client, own  # configured headers may hold secrets of the first receiver
+                client, headers = self._client, own  # the others may hold secrets of the first receiver
             url = target
         return Result("final", status=status, error=f"more than {MAX_REDIRECTS} redirects")
 
-    def _body(self, stored: bytes, now: int) -> bytes:
+    def _body(self, delivery: Delivery, now: int) -> bytes:
         """The payload with the time of sending, and without the fields that are not allowed."""
+        stored = delivery.body
+        if delivery.headers is not None:
+            return stored
         sent_at = encode({"webhook_sent_at": iso(now)})
         allowed = self._settings.allowed_fields
         if allowed is None:

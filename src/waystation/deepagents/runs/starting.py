@@ -18,10 +18,10 @@ from waystation.deepagents.threads import queries as threads
 from waystation.deepagents.threads.calls import ThreadCall
 from waystation.deepagents.threads.models import NewThread
 from waystation.reserved import strip_metadata
-from waystation.runs.answers import Store, order_of
 from waystation.runs.models import RunCreateStateful
 from waystation.runs.order import Order
 from waystation.runs.permission import creation_allowed
+from waystation.runs.starting import Store, order_of
 from waystation.threads.ttl import default_ttl
 from waystation.timestamps import now_us
 

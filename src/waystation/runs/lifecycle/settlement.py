@@ -12,7 +12,7 @@ from waystation.runs import queries
 from waystation.runs.lifecycle.cancellation import CANCELLED
 from waystation.runs.lifecycle.holding import ask_lease
 from waystation.runs.lifecycle.records import Claimed, Outcome, Settled
-from waystation.runs.notices import leave_notice
+from waystation.runs.notices import has_followers, leave_notice
 from waystation.storage import checkpoints
 from waystation.storage.driver import Asked
 from waystation.streams import last_words
@@ -44,8 +44,9 @@ def _settle(
     result: bytes | None,
 ) -> Settled:
     status = _final_status(row, outcome)
-    if run.kwargs.get("webhook"):
-        leave_notice(conn, run.run_id, status, now, values=outcome.values, error=outcome.error)
+    if has_followers(run.kwargs):
+        asked = (outcome.interrupts or {}) if outcome.pending else None
+        leave_notice(conn, run.run_id, status, now, values=outcome.values, error=outcome.error, asked=asked)
     if active is None:
         if result is not None:
             last_words.leave(conn, run.run_id, status, result, now)
