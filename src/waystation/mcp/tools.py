@@ -89,7 +89,7 @@ def _text(part: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _names(request: Request, limit: int, offset: int) -> list[tuple[str, str]]:
     server: Server = request.app.state.server
-    access, filters = await visible.search_allowed(request, queries.Filters(server.graphs.ids), limit, offset)
+    access, filters = await visible.search_allowed(request, queries.Filters(server.graphs.served), limit, offset)
     return await server.db.read(queries.names, filters, access)
 
 

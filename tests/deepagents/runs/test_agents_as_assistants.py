@@ -118,3 +118,23 @@ async def test_the_event_streaming_protocol_follows_it_and_answers(tmp_path: Pat
             since = paused[-1]["seq"]
             told = of(await thread.until(since=since), "values", [])
             assert told[-1]["files"]["/a.txt"]["content"] == "hi"
+
+
+async def test_it_is_a_tool_of_mcp_and_an_agent_of_a2a(desk: Desk) -> None:
+    agent = await desk.agent(name="clerk", description="writes")
+
+    async def asked(path: str, method: str, **params: Any) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        headers = {"Accept": "application/json"}
+        answer = (await desk.sdk.http.client.post(path, json=body, headers=headers)).json()
+        assert "result" in answer, answer
+        return answer["result"]
+
+    tools = {tool["name"]: tool for tool in (await asked("/mcp", "tools/list"))["tools"]}
+    assert tools["clerk"]["description"] == "writes"
+    called = await asked("/mcp", "tools/call", name="clerk", arguments={"messages": "Hello"})
+    assert "You said: 'Hello'" in called["content"][0]["text"]
+    message = {"messageId": "1", "role": "user", "parts": [{"kind": "text", "text": "Hello"}]}
+    task = await asked(f"/a2a/{agent}", "message/send", message=message)
+    assert task["status"]["state"] == "completed"
+    assert "You said: 'Hello'" in task["artifacts"][0]["parts"][0]["text"]
