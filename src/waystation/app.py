@@ -21,9 +21,12 @@ from waystation.auth.project import custom_authentication
 from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.crons.routes import router as cron_routes
+from waystation.deepagents.error_bodies import ErrorBodies
+from waystation.deepagents.routes import BASES, deepagent_routes
 from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
+from waystation.http.errors import HANDLERS
 from waystation.http.request_id import RequestIds
 from waystation.http.router import Dispatcher, Router
 from waystation.loopback import Loopback, provide_transport
@@ -106,15 +109,17 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
         from waystation.custom_app import Composition
 
         assert custom is not None
+        errors = _error_bodies(config)
         composition = Composition(
             custom,
-            api,
+            api if errors is None else errors.around(api),
             dispatcher,
             prefix=config.http.mount_prefix,
             authentication=server.authentication,
             protected=config.http.protect_app,
             auth_first=config.http.auth_first,
             max_body_bytes=config.max_body_bytes,
+            error_bodies=None if errors is None else errors.around,
         )
         composition.enter = loopback.enter
         composition.warn_of_shadows()
@@ -139,6 +144,7 @@ def create_app(config: Config, graphs: Graphs | None = None, role: Role = "all")
 
 
 def _api(config: Config, server: Server, **options: Any) -> Starlette:
+    errors = _error_bodies(config)
     return application(
         _routers(config),
         server,
@@ -146,8 +152,16 @@ def _api(config: Config, server: Server, **options: Any) -> Starlette:
         authentication=server.authentication,
         encryption_context=None if server.encryption is None else server.encryption.context_of,
         max_body_bytes=config.max_body_bytes,
+        exception_handlers=HANDLERS if errors is None else errors.handlers(HANDLERS),
         **options,
     )
+
+
+def _error_bodies(config: Config) -> ErrorBodies | None:
+    """Gives errors of the second API its own form."""
+    if "deepagents" in config.http.disabled:
+        return None
+    return ErrorBodies(tuple(config.http.mount_prefix + base for base in BASES))
 
 
 def _custom_app(config: Config, graphs: Graphs, role: Role) -> CustomApp | None:
@@ -190,6 +204,7 @@ def _routers(config: Config) -> list[Router]:
         "threads": [thread_routes, state_routes, stream_routes],
         "runs": [run_routes, webhook_routes, *([cron_routes] if config.crons_enabled else ())],
         "store": [store_routes],
+        "deepagents": list(deepagent_routes()),
         "meta": [meta_routes],
     }
     chosen = [health_routes]

@@ -9,12 +9,17 @@ from waystation.auth.project import custom_authentication, warn_of_gaps
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
 from waystation.databases import encrypted, open_database
+from waystation.deepagents.compile.memory import AREA
+from waystation.deepagents.mcp_servers import McpServers
+from waystation.deepagents.models import Models
+from waystation.deepagents.runs import ManagedGraph
 from waystation.encryption import encryption_of
 from waystation.errors import ConfigError
 from waystation.graphs import Graphs
 from waystation.loopback import Loopback
 from waystation.observability.metrics import Metrics
 from waystation.observability.tracing import tracing_of
+from waystation.reserved import MANAGED_GRAPH
 from waystation.roles import Role, require_shared
 from waystation.runs.capacity import Capacity
 from waystation.runs.engine import Engine
@@ -73,6 +78,11 @@ def build_server(
         index = open_index(db, config.store.index, embedder)
     store = custom_store or Store(db, config.store.ttl, index=index)
     graphs.attach(store, saver)
+    # Agents keep their memory in the database whatever the project's store is, where no route of the store finds it.
+    memory = Store(db, area=AREA)
+    mcp_servers = McpServers(db, config)
+    models = Models(config.default_model, config.models)
+    graphs.adopt(MANAGED_GRAPH, ManagedGraph(db, models, memory, mcp_servers.tools.within))
     metrics = Metrics()
     capacity = Capacity(db, config.max_pending_runs)
     worker = None
@@ -113,6 +123,7 @@ def build_server(
         ),
         webhooks=webhooks,
         deliverer=deliverer,
+        mcp_servers=mcp_servers,
         metrics=metrics,
         tracing=tracing,
         lock=lock,

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 from langgraph.types import Send
 
-__all__ = ["decode", "encode", "to_plain"]
+__all__ = ["decode", "encode", "pretty", "to_plain"]
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS
 _AS_TEXT = (PurePath, IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
@@ -40,6 +40,11 @@ def encode(value: Any) -> bytes:
 def decode(data: bytes | str) -> Any:
     """JSON text as Python objects. Raises ValueError."""
     return orjson.loads(data)
+
+
+def pretty(value: Any) -> str:
+    """`value` as JSON text for people to read, with a line end."""
+    return orjson.dumps(to_plain(value), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def to_plain(value: Any) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "TooLarge",
     "Unavailable",
     "UnprocessableInput",
+    "UpstreamFailed",
     "WaystationError",
 ]
 
@@ -57,6 +58,10 @@ class TooLarge(WaystationError):
 
 class Forbidden(WaystationError):
     """Forbidden"""
+
+
+class UpstreamFailed(WaystationError):
+    """A server that this one was to ask did not do its part."""
 
 
 class HandlerFailed(WaystationError):

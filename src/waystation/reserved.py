@@ -1,4 +1,4 @@
-"""Keys that belong to the server: dropped from what clients send, never refused (spec 1.3)."""
+"""What belongs to the server: keys that are dropped from what clients send, never refused (spec 1.3), and a graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 from waystation.errors import UnprocessableInput
 
-__all__ = ["strip_config", "strip_configurable", "strip_context", "strip_metadata"]
+__all__ = ["MANAGED_GRAPH", "strip_config", "strip_configurable", "strip_context", "strip_metadata"]
+
+MANAGED_GRAPH = "managed-deep-agent"
+"""The graph of the assistants that are Managed Deep Agents."""
 
 _CONFIGURABLE = frozenset(
     {
@@ -22,8 +25,8 @@ _CONFIGURABLE = frozenset(
         "__context_provided__",
     }
 )
-_CONFIGURABLE_PREFIXES = ("__pregel_", "__otel_", "__datadog_", "__dd_")
-"""LangGraph's handles and the carriers of traces: a client that could set them would steer the engine."""
+_CONFIGURABLE_PREFIXES = ("__pregel_", "__otel_", "__datadog_", "__dd_", "__waystation_")
+"""LangGraph's handles, the carriers of traces, and what we tell graphs: a client that could set them would steer the engine."""
 
 _METADATA = frozenset({"thread_id", "assistant_id", "run_id", "cron_id", "counters_since_delta_snapshot"})
 

@@ -12,6 +12,7 @@ from waystation import assistants
 from waystation.auth.caller import Authentication
 from waystation.config import Config
 from waystation.crons.scheduler import Scheduler
+from waystation.deepagents.mcp_servers import McpServers
 from waystation.graphs import Graphs
 from waystation.http.unknown_fields import UnknownFields
 from waystation.observability.metrics import Metrics
@@ -67,6 +68,7 @@ class Server:
     webhooks: WebhookPolicy
     deliverer: Deliverer | None
     """None in a process that executes no runs, unless webhooks may be paths of this server, which only such a process has."""
+    mcp_servers: McpServers
     metrics: Metrics
     tracing: Tracing | None
     """None where no traces are made."""
@@ -89,6 +91,7 @@ class Server:
         await self.bus.start(None if worker is None else worker.wake, self._told_to_stop)
         if self.role != "worker":
             await self.db.write(assistants.install, self.graphs, now_us(), self.config.graph_configs)
+            await self.mcp_servers.start()
         if worker is not None:
             await worker.start()
             if isinstance(self.store, Store):
@@ -129,6 +132,7 @@ class Server:
             await self.deliverer.stop()
         for sweeper in self._sweepers:
             sweeper.cancel()
+        await self.mcp_servers.close()
         await self.bus.stop()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)

@@ -75,13 +75,21 @@ def test_agent_waits_for_approval(client: SyncLangGraphClient) -> None:
     assert messages[-1]["content"].startswith("The outcome: Sent 'Hello' to alex.")
 
 
-def test_deepagent_plans_and_writes_files(client: SyncLangGraphClient) -> None:
+def test_deepagent_says_that_it_is_a_demo(client: SyncLangGraphClient) -> None:
+    state: Any = client.runs.wait(None, "deepagent", input=HELLO)
+    assert state["messages"][-1]["content"].startswith("[demo model] You said: 'Hello'.")
+
+
+def test_deepagent_writes_files_delegates_and_waits_for_approval(client: SyncLangGraphClient) -> None:
     thread = client.threads.create()["thread_id"]
-    client.runs.wait(thread, "deepagent", input=HELLO)
-    values = client.threads.get_state(thread)["values"]
-    assert [todo["status"] for todo in values["todos"]] == ["completed"]  # type: ignore[call-overload]
-    [file] = values["files"].values()  # type: ignore[call-overload]
-    assert "Hello" in str(file["content"])
+    request = 'write a.md: milk\nask scribe: write b.md: bread\ncall send_message {"to": "alex", "text": "Lunch?"}'
+    given: dict[str, Any] = {"messages": [{"role": "user", "content": request}]}
+    client.runs.wait(thread, "deepagent", input=given)
+    assert client.threads.get(thread)["status"] == "interrupted"
+    client.runs.wait(thread, "deepagent", command={"resume": {"decisions": [{"type": "approve"}]}})
+    values: Any = client.threads.get_state(thread)["values"]
+    assert {path: file["content"] for path, file in values["files"].items()} == {"/a.md": "milk", "/b.md": "bread"}
+    assert "Sent 'Lunch?' to alex." in values["messages"][-1]["content"]
 
 
 def test_the_key_file_stays_out_of_version_control(tmp_path: Path) -> None:

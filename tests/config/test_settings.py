@@ -70,6 +70,8 @@ def test_a_variable_wins_over_its_alias_and_an_empty_one_is_unset() -> None:
         ("REDIS_URI", "localhost:6379", "must start with redis://"),
         ("LANGGRAPH_POSTGRES_POOL_MAX_SIZE", "1", "must be at least 2"),
         ("WAYSTATION_LEASE_SECS", "0.5", "must be at least 1"),
+        ("WAYSTATION_SECRET_KEY", "short", "must hold random keys of at least 32 characters"),
+        ("WAYSTATION_MCP_CALL_TIMEOUT_SECS", "0", "must be more than 0"),
         ("WAYSTATION_MAX_PENDING_RUNS", "-1", "must be at least 0"),
     ],
 )

@@ -22,7 +22,7 @@ from waystation.assistants.models import (
 )
 from waystation.assistants.resolution import assistant_id_of
 from waystation.auth.access import Access
-from waystation.errors import NotFound, UnprocessableInput
+from waystation.errors import Conflict, NotFound, UnprocessableInput
 from waystation.graphs.drawing import parse_xray
 from waystation.http.authorization import access_of, allowed, caller_of, metadata_of
 from waystation.http.bodies import describe, read_body, read_bytes, require_uuid
@@ -104,7 +104,7 @@ async def get(request: Request, assistant_id: str) -> Response:
     of = assistant_id_of(assistant_id, server.graphs)
     access = await allowed(request, "assistants", "read", {"assistant_id": of})
     row = await server.db.read(queries.get, of, access)
-    if row["graph_id"] not in server.graphs:
+    if row["graph_id"] not in server.graphs.served:
         raise NotFound(f"The assistant {assistant_id} belongs to a graph that this server does not have.")
     return json_response(wire.assistant(row))
 
@@ -127,6 +127,7 @@ async def patch(request: Request, assistant_id: str) -> Response:
         "description": body.description,
     }
     access = await allowed(request, "assistants", "update", asked)
+    await _require_changeable(server, of, access)
     changes = queries.Patch(
         graph_id=body.graph_id,
         name=body.name,
@@ -145,6 +146,7 @@ async def delete(request: Request, assistant_id: str) -> Response:
     of = assistant_id_of(assistant_id, server.graphs)
     delete_threads = flag(request, "delete_threads")
     access = await allowed(request, "assistants", "delete", {"assistant_id": of})
+    await _require_changeable(server, of, access)
 
     async def may(action: str, value: dict[str, Any]) -> Access | None:
         try:
@@ -174,6 +176,7 @@ async def latest(request: Request, assistant_id: str) -> Response:
     of = assistant_id_of(assistant_id, server.graphs)
     version = await _version(request)
     access = await allowed(request, "assistants", "update", {"assistant_id": of, "version": version, "metadata": {}})
+    await _require_changeable(server, of, access)
     row = await server.db.write(queries.set_latest, of, version, now_us(), access)
     return json_response(wire.assistant(row))
 
@@ -220,7 +223,8 @@ async def _opening(request: Request, server: Server, assistant_id: str) -> tuple
     """An assistant's graph and the config to open it with. Raises NotFound."""
     access = await allowed(request, "assistants", "read", {"assistant_id": assistant_id})
     row = await server.db.read(queries.get, assistant_id, access)
-    configurable = {**row["config"].get("configurable", {}), **server_configurable(request)}
+    own = {"assistant_id": assistant_id, "graph_id": row["graph_id"]}
+    configurable = {**row["config"].get("configurable", {}), **server_configurable(request), **own}
     config = cast("RunnableConfig", {**row["config"], "configurable": configurable})
     return row["graph_id"], config
 
@@ -241,6 +245,15 @@ def _plain(config: RunConfig | None) -> dict[str, Any]:
     return {key: value for key, value in config.model_dump(exclude_unset=True).items() if value is not None}
 
 
+async def _require_changeable(server: Server, assistant_id: str, access: Access) -> None:
+    """Raise Conflict for an assistant that is made and changed by another route."""
+    row = await server.db.read(queries.find, assistant_id, access)
+    own = None if row is None else server.graphs.own(row["graph_id"])
+    if own is not None:
+        path = own.made_at.format(assistant_id=assistant_id)
+        raise Conflict(f"The assistant {assistant_id} cannot be changed or deleted here; do it at {path}.")
+
+
 def _require_graph(graphs: Graphs, graph_id: str) -> None:
     if graph_id not in graphs:
         raise NotFound(f"There is no graph {graph_id!r}; this server has {', '.join(graphs.ids) or 'none'}.")
@@ -251,7 +264,7 @@ async def _search_allowed(
 ) -> tuple[Access, queries.Filters]:
     """The caller's access to a search, and what to search for; a handler may add to its metadata."""
     graphs = _server(request).graphs
-    if body.graph_id is not None:
+    if body.graph_id is not None and body.graph_id not in graphs.served:
         _require_graph(graphs, body.graph_id)
     asked = {
         "graph_id": body.graph_id,
@@ -261,7 +274,7 @@ async def _search_allowed(
         "offset": offset,
     }
     access = await allowed(request, "assistants", "search", asked)
-    return access, queries.Filters(graphs.ids, metadata_of(asked), body.graph_id, body.name)
+    return access, queries.Filters(graphs.served, metadata_of(asked), body.graph_id, body.name)
 
 
 async def _version(request: Request) -> int:

@@ -1,8 +1,8 @@
 """Access: who asks and which rows they may see.
 
 Every storage function that touches a user's resource takes an `Access`; it turns into SQL, so that no route can forget it.
-Two things limit what is seen: the workspace that an API key belongs to, and the filters that a project's authorization
-handlers answer. On a server with such handlers a statement about a resource whose handler was not asked is an error.
+Three things limit what is seen: the workspace that an API key belongs to, whose key it is (`waystation.auth.private_rows`), and
+the filters that a project's authorization handlers answer. On a server with such handlers a statement about a resource whose handler was not asked is an error.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Delete, FromClause, Select, Text, Update, 
 
 from waystation.auth import filters
 from waystation.auth.filters import Filter
+from waystation.auth.private_rows import PrivateRows
 from waystation.errors import HandlerFailed
 from waystation.storage import sealing
 from waystation.storage.containment import unindexed
@@ -35,6 +36,7 @@ DEFAULT_WORKSPACE = "default"
 _RESOURCES: Mapping[str, Resource] = {
     "threads": "threads",
     "assistants": "assistants",
+    "deep_agents": "assistants",
     "crons": "crons",
     "store_items": "store",
 }
@@ -42,6 +44,13 @@ _RESOURCES: Mapping[str, Resource] = {
 
 WITHIN_NAMESPACE = frozenset({"store_items"})
 """Tables whose workspace is part of a key (`waystation.store.namespaces`) and not a column."""
+
+
+OWNER = "ls_user_id"
+"""The member of the metadata of an agent's thread that says whose it is."""
+
+PRIVATE = frozenset({"threads", "assistants"})
+"""Tables some of whose rows only some users of a workspace see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,12 @@ class Access:
     """The resources whose handlers have let the request through, with the filters they answered. None on a server without
     handlers."""
 
+    member: str | None = None
+    """The caller's id among the users of Managed Deep Agents. None where callers are not known by API keys: then these have no
+    private rows for the Agent Server's API."""
+    only_own: bool = False
+    """Whether of threads only those of agents are in question that belong to `member`."""
+
     @property
     def home(self) -> str:
         """The workspace of what this caller makes."""
@@ -64,6 +79,10 @@ class Access:
     def narrowed(self, resource: Resource, found: Filter | None) -> Access:
         """This access after another handler has been asked about `resource`: its filter counts beside earlier ones."""
         return self._with_answer(resource, filters.both(dict(self.asked or ()).get(resource), found))
+
+    def owning(self, member: str) -> Access:
+        """This access to the threads of agents that belong to `member`, and to no others."""
+        return replace(self, workspace=self.home, member=member, only_own=True)
 
     def unfiltered(self, resource: Resource) -> Access:
         """This access without what its handlers have answered about `resource`, where an answer has no effect."""
@@ -75,6 +94,8 @@ class Access:
 
     def required(self, resource: Resource) -> dict[str, Any]:
         """Metadata that every row of `resource` contains which this caller may see, as far as that is simply said."""
+        if self.only_own and resource == "threads":
+            return {**filters.required(dict(self.asked or ()).get(resource)), OWNER: self.member}
         return filters.required(dict(self.asked or ()).get(resource))
 
     def limit(self, statement: S, metadata: ColumnElement[Any], shared: Shared = "hidden") -> S:
@@ -86,7 +107,7 @@ class Access:
 
     def limits(self, metadata: ColumnElement[Any], shared: Shared = "hidden") -> Limits | None:
         """What `limit` adds to statements about the table of the column `metadata`; None for nothing."""
-        if self.workspace is None and self.asked is None:
+        if self.workspace is None and self.asked is None and self.member is None:
             return None
         table = metadata.table
         name = getattr(getattr(table, "element", table), "name", None)
@@ -95,11 +116,14 @@ class Access:
             raise RuntimeError(f"Nobody was asked whether the caller may see {name}; the route has to.")
         workspace = None if name in WITHIN_NAMESPACE else self.workspace
         found = dict(self.asked or ()).get(resource)
-        if workspace is None and found is None:
+        private = None
+        if self.member is not None and name in PRIVATE:
+            private = PrivateRows(str(name), self.member, self.only_own)
+        if workspace is None and found is None and private is None:
             return None
         if found is not None:
             _require_in_the_clear(metadata, found)
-        return Limits(table, metadata, workspace, found, shared if "workspace" in table.c else "hidden")
+        return Limits(table, metadata, workspace, found, shared if "workspace" in table.c else "hidden", private)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +135,21 @@ class Limits:
     workspace: str | None
     filter: Filter | None
     shared: Shared
+    private: PrivateRows | None = None
 
     @property
     def shape(self) -> Hashable:
         """Limits of one shape make the same condition, with other parameters."""
         found = None if self.filter is None else filters.shape(self.filter)
-        return self.table.description, self.workspace is None, found, self.shared
+        private = None if self.private is None else self.private.shape
+        return self.table.description, self.workspace is None, found, self.shared, private
 
     def parameters(self) -> Iterator[str]:
         """The texts that `condition` binds, in its order."""
         if self.workspace is not None:
             yield self.workspace
+        if self.private is not None:
+            yield from self.private.parameters()
         if self.filter is not None:
             yield from filters.parameters(self.filter)
 
@@ -132,6 +160,8 @@ class Limits:
             # A statement starts better from what else it asks for; one that does not says so itself.
             own: ColumnElement[bool] = unindexed(self.table.c.workspace) == bind(self.workspace)
             parts.append(own if self.shared == "hidden" else or_(own, self.table.c.workspace.is_(None)))
+        if self.private is not None:
+            parts.append(self.private.condition(self.table, bind))
         if self.filter is not None:
             parts.append(filters.condition(self.filter, self.metadata, bind))
         if self.shared == "visible":

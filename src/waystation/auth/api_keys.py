@@ -21,6 +21,7 @@ from waystation.auth.access import Access
 from waystation.auth.caller import Caller, Documentation, PathParameters
 from waystation.auth.expiring import Expiring
 from waystation.auth.key_queries import StoredKey
+from waystation.auth.members import service_uuid, user_uuid
 from waystation.auth.revocation import Revocations
 from waystation.auth.user import User
 from waystation.storage.database import Database
@@ -87,7 +88,9 @@ class ApiKeys:
         }
         user = User(fields)
         until_refused = partial(self._revocations.wait, key.key_id)
-        return Caller(Access(key.user_id, (), key.workspace), user, user, until_refused=until_refused)
+        member = service_uuid(key.workspace) if key.user_id is None else user_uuid(key.user_id)
+        access = Access(key.user_id, (), key.workspace, member=member)
+        return Caller(access, user, user, until_refused=until_refused)
 
     def _note_use(self, key_id: str) -> None:
         """Have the use of the key recorded some time soon: the request does not wait for that."""

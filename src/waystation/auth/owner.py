@@ -18,9 +18,13 @@ STUDIO = "studio"
 """Whether the owner is the SDK's StudioUser. Not told by a field of the user, which whoever made that may have chosen."""
 
 
+MEMBER = "member"
+"""The owner's id among the users of Managed Deep Agents."""
+
+
 def kept(caller: Caller) -> dict[str, Any]:
     """What to store of a caller, as plain JSON. Of a user that a project's handler made from an object, its data."""
-    return {"configurable": configurable_of(caller.described), STUDIO: caller.is_studio}
+    return {"configurable": configurable_of(caller.described), STUDIO: caller.is_studio, MEMBER: caller.access.member}
 
 
 def configurable_of_owner(owner: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,5 +43,5 @@ def restored(owner: Mapping[str, Any], user_id: str | None, workspace: str, hand
         from langgraph_sdk.auth.types import StudioUser
 
         user = StudioUser(described.identity)
-    access = Access(user_id, permissions, workspace, asked=None if handlers is None else ())
+    access = Access(user_id, permissions, workspace, asked=None if handlers is None else (), member=owner.get(MEMBER))
     return Caller(access, user, described, handlers)

@@ -8,10 +8,12 @@ from typing import Any
 
 from waystation.encoding import to_plain
 
-__all__ = ["AUTH_PERMISSIONS", "AUTH_USER", "User", "configurable_of", "user_of", "with_user"]
+__all__ = ["AUTH_PERMISSIONS", "AUTH_USER", "AUTH_USER_ID", "User", "configurable_of", "user_of", "with_user"]
 
 AUTH_USER = "langgraph_auth_user"
 """Where graphs find the user in ``configurable`` (spec 18.5)."""
+
+AUTH_USER_ID = f"{AUTH_USER}_id"
 
 AUTH_PERMISSIONS = "langgraph_auth_permissions"
 
@@ -61,7 +63,7 @@ def configurable_of(user: User | None) -> dict[str, Any]:
         return {}
     return {
         AUTH_USER: to_plain(dict(user)),
-        f"{AUTH_USER}_id": user.identity,
+        AUTH_USER_ID: user.identity,
         AUTH_PERMISSIONS: list(user.permissions),
     }
 

@@ -16,6 +16,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 COMMON = "common"
 """The directory of the files that every project gets."""
 
+OFFLINE = "offline"
+"""The directory with the model that a project has of its own."""
+
 HIDDEN = "dot-"
 """Stands for the leading dot of a file name, which packaging tools overlook."""
 
@@ -48,9 +51,14 @@ def next_steps(path: Path, template: str) -> None:
     typer.echo("It runs without a model key. README.md shows a first request.")
 
 
+def _directories(template: str) -> list[Path]:
+    """Where the files of a project are. A deep agent needs no model of its own: there is `demo:chat`."""
+    return [TEMPLATES / each for each in (COMMON, *([OFFLINE] if template != "deepagent" else []), template)]
+
+
 def _files(template: str) -> Iterator[tuple[str, str]]:
     """Names and texts of the files of a project."""
-    for directory in (TEMPLATES / COMMON, TEMPLATES / template):
+    for directory in _directories(template):
         for file in sorted(directory.iterdir()):
             if file.is_file():
                 name = "." + file.name.removeprefix(HIDDEN) if file.name.startswith(HIDDEN) else file.name

@@ -14,6 +14,7 @@ from waystation.cli.listening import Listener
 from waystation.cli.starting import hasten_start
 from waystation.errors import ConfigError
 from waystation.roles import Role, require_shared
+from waystation.secrets.key_file import KEY_FILE
 
 if TYPE_CHECKING:
     from waystation.config import Config
@@ -75,7 +76,15 @@ def configuration(config_path: Path, settings: Mapping[str, str], *, dev: bool =
     auth = config.auth
     if auth is not None and auth.disable_studio_auth is None:
         auth = replace(auth, disable_studio_auth=False)
-    return replace(config, auth=auth, database_uri=None, redis_uri=None, shutdown_grace_s=grace_s, notices=notices)
+    return replace(
+        config,
+        auth=auth,
+        database_uri=None,
+        redis_uri=None,
+        shutdown_grace_s=grace_s,
+        notices=notices,
+        key_file=config.data_dir / KEY_FILE,
+    )
 
 
 def require_authentication(config_path: Path, settings: Mapping[str, str], host: str) -> None:

@@ -149,9 +149,19 @@ class Config:
     api_keys: bool = False
     encryption: EncryptionConfig | None = None
     """None: everything is stored as it is."""
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What credentials are encrypted with: by the first one."""
+    key_file: Path | None = field(default=None, repr=False)
+    """Where a server without `secret_keys` keeps a key, which it makes when it first needs one. None where it needs to be given one."""
+    mcp_call_timeout_s: float = 120
     webhooks: WebhookConfig = WebhookConfig()
+    default_model: str | None = None
+    """The model of agents that name none: ``provider:model``, or a key of `models`."""
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """Model configurations, by the name that agents use: ``{"model": "provider:model", ...}``."""
     allow_private_urls: bool = False
-    """Whether users may name addresses of private networks and of this machine: for webhooks, and whatever else calls out."""
+    """Whether users may name addresses of private networks and of this machine, and MCP servers by plain http: for
+    webhooks, and whatever else calls out."""
     crons_enabled: bool = True
     cron_interval_s: float = 5
     """How often the scheduler looks at least."""

@@ -20,7 +20,7 @@ __all__ = [
     "unknown_keys",
 ]
 
-FAMILIES = ("assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "event_streaming")
+FAMILIES = ("assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "event_streaming", "deepagents")
 """Route families that ``http.disable_<family>`` switches off."""
 
 
@@ -85,6 +85,7 @@ class Http(Section):
     disable_a2a: bool = False
     disable_ui: bool = False
     disable_event_streaming: bool = False
+    disable_deepagents: bool = False
     disable_webhooks: bool = False
     enable_custom_route_auth: bool = False
     middleware_order: Literal["middleware_first", "auth_first"] = "middleware_first"

@@ -102,6 +102,20 @@ SETTINGS: tuple[Setting, ...] = (
         default="`false`",
     ),
     Setting(
+        "secret_keys",
+        "WAYSTATION_SECRET_KEY",
+        values.secret_keys,
+        "Key that the stored credentials of MCP servers are encrypted with, at least 32 random characters, the same for all "
+        "processes. Several, with commas: the first one encrypts, all decrypt.",
+        default="none; `dev` makes one in the data directory",
+    ),
+    Setting(
+        "mcp_call_timeout_s",
+        "WAYSTATION_MCP_CALL_TIMEOUT_SECS",
+        values.number(above=0),
+        "Seconds that a tool of an MCP server may take.",
+    ),
+    Setting(
         "jobs_per_worker",
         "N_JOBS_PER_WORKER",
         values.whole_number(0),
@@ -197,10 +211,25 @@ SETTINGS: tuple[Setting, ...] = (
         "and those it knows, it fires on time.",
     ),
     Setting(
+        "default_model",
+        "WAYSTATION_DEFAULT_MODEL",
+        values.text,
+        "Model of deep agents that name none: `provider:model`, or a name from `WAYSTATION_MODELS`. `demo:chat` needs no key.",
+    ),
+    Setting(
+        "models",
+        "WAYSTATION_MODELS",
+        values.model_configurations,
+        "JSON object: the models that deep agents can name without a colon, each an object with `model` (`provider:model`) and "
+        "further arguments of `init_chat_model`.",
+        default="none",
+    ),
+    Setting(
         "allow_private_urls",
         "WAYSTATION_ALLOW_PRIVATE_URLS",
         values.switch,
-        "Let webhooks and other addresses that users give lead to private networks and to this machine.",
+        "Let webhooks, MCP servers and other addresses that users give lead to private networks and to this machine, and MCP "
+        "servers be plain http.",
     ),
     Setting(
         "webhooks.secrets",

@@ -15,9 +15,11 @@ __all__ = [
     "api_keys",
     "json_object",
     "log_level",
+    "model_configurations",
     "number",
     "postgres_uri",
     "redis_uri",
+    "secret_keys",
     "secrets",
     "switch",
     "text",
@@ -43,6 +45,18 @@ def words(value: str) -> list[str]:
 def secrets(value: str) -> tuple[str, ...]:
     """A comma-separated list of keys."""
     return tuple(words(value))
+
+
+LEAST_KEY = 32
+"""Characters of a secret key. It is used as it is, so that one that can be guessed could be found by trying."""
+
+
+def secret_keys(value: str) -> tuple[str, ...]:
+    """A comma-separated list of keys that cannot be guessed."""
+    keys = secrets(value)
+    if not keys or min(map(len, keys)) < LEAST_KEY:
+        raise ValueError(f"must hold random keys of at least {LEAST_KEY} characters each, with commas between them")
+    return keys
 
 
 BASE64 = "base64:"
@@ -142,6 +156,22 @@ def json_object(value: str) -> dict[str, Any]:
     return result
 
 
+def model_configurations(value: str) -> dict[str, dict[str, Any]]:
+    """A JSON object of model configurations by name."""
+    result = json_object(value)
+    for name, configuration in result.items():
+        if not name.strip() or ":" in name:
+            raise ValueError(f"must have names without a colon; {name!r} is none")
+        if not isinstance(configuration, dict):
+            raise ValueError(
+                f'must have objects as values, such as {{"model": "provider:model"}}; that of {name!r} is none'
+            )
+        provider, _, model = str(configuration.get("model", "")).partition(":")
+        if not provider or not model:
+            raise ValueError(f'must say for each name what it stands for; {name!r} lacks "model": "provider:model"')
+    return result
+
+
 def postgres_uri(value: str) -> str:
     """A connection URI of PostgreSQL."""
     return _uri(value, "postgresql", "postgres")
@@ -159,5 +189,7 @@ def _uri(value: str, *schemes: str) -> str:
     return value
 
 
-NOT_SHOWN = frozenset({aes_key, aes_keys, json_object, postgres_uri, redis_uri, secrets})
+NOT_SHOWN = frozenset(
+    {aes_key, aes_keys, json_object, model_configurations, postgres_uri, redis_uri, secret_keys, secrets}
+)
 """Parsers of what may be long or hold a password: errors about it do not repeat it."""

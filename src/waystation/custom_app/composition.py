@@ -68,6 +68,7 @@ class Composition:
         protected: bool = False,
         auth_first: bool = False,
         max_body_bytes: int | None = None,
+        error_bodies: Callable[[ASGIApp], ASGIApp] | None = None,
     ) -> None:
         self.custom = custom
         self.enter: Callable[[], None] = lambda: None
@@ -89,8 +90,9 @@ class Composition:
                 self._own = Authenticated(self._inside, authentication, closed=True, **options)
             if auth_first:
                 closed = Authenticated(custom.app, authentication, closed=True, **options)
+                api_first: ASGIApp = Authenticated(custom.app, authentication, **options)
                 self._first = {
-                    "api": Authenticated(custom.app, authentication, **options),
+                    "api": api_first if error_bodies is None else error_bodies(api_first),
                     "custom": closed if protected else custom.app,
                 }
                 handlers = {

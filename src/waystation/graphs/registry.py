@@ -13,13 +13,14 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
 from waystation.config import Config, GraphSpec
-from waystation.errors import NotFound
+from waystation.errors import ConfigError, NotFound
 from waystation.graphs.access import AccessContext, AnyGraph, FactoryAccess, StaticAccess
 from waystation.graphs.context import context_keys, known_only
 from waystation.graphs.factories import Factory
 from waystation.graphs.introspection import Introspection
 from waystation.graphs.loading import load_graphs
 from waystation.graphs.modules import Modules
+from waystation.graphs.own import OwnGraph
 
 __all__ = ["Graphs"]
 
@@ -45,6 +46,7 @@ class Graphs:
             for key, graph in loaded.items()
             if not isinstance(graph, Factory)
         }
+        self._own: dict[str, OwnGraph] = {}
         self._store: BaseStore | None = None
         self._saver: BaseCheckpointSaver[Any] | None = None
         self.introspection = Introspection(self)
@@ -70,12 +72,28 @@ class Graphs:
             static.access.graph.store = store
             static.access.graph.checkpointer = saver
 
+    def adopt(self, graph_id: str, graph: OwnGraph) -> None:
+        """Serve a graph of the server's own. Raises ConfigError if the project has one with this id."""
+        if graph_id in self._specs:
+            raise ConfigError(f"graphs: {graph_id!r} is a graph of the server's own; give the project's another id.")
+        self._own[graph_id] = graph
+
     @property
     def ids(self) -> tuple[str, ...]:
-        """The graph ids, in the order of the configuration."""
+        """The ids of the project's graphs, in the order of the configuration."""
         return tuple(self._specs)
 
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The ids of all graphs, those of the server's own last."""
+        return (*self._specs, *self._own)
+
+    def own(self, graph_id: str) -> OwnGraph | None:
+        """The graph of the server's own with this id, if it is one."""
+        return self._own.get(graph_id)
+
     def __contains__(self, graph_id: object) -> bool:
+        """Whether clients may name it: it is one of the project's."""
         return graph_id in self._specs
 
     def spec(self, graph_id: str) -> GraphSpec:
@@ -87,6 +105,8 @@ class Graphs:
 
     def is_static(self, graph_id: str) -> bool:
         """Whether the graph exists once and for all, rather than being made by a factory. Raises NotFound."""
+        if graph_id in self._own:
+            return False
         self.spec(graph_id)
         return graph_id in self._static
 
@@ -114,11 +134,14 @@ class Graphs:
 
         Everything but `graph_id` and `store` is for factories: `config` and `user`, the run's `context` (passed on only for
         ``threads.create_run``). With a `store` the graph has that instead of the attached one. What a factory raises passes
-        through unchanged.
+        through unchanged. A graph of the server's own takes the `config` and no other store than its own.
         """
         static = self._static.get(graph_id)
         if static is not None:
             return static.access if store is None or store is self._store else static.access.with_store(store)
+        own = self._own.get(graph_id)
+        if own is not None:
+            return own.open(config=config, access_context=access_context, saver=self._saver)
         factory = self._factories.get(graph_id)
         if factory is None:
             raise _unknown(graph_id)

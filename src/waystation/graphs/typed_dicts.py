@@ -40,6 +40,8 @@ def _rebuilt(type_: Any, within: tuple[Any, ...]) -> Any:
         return type_
     if origin is Annotated:
         return Annotated[(_rebuilt(arguments[0], within), *arguments[1:])]
+    if origin in (Required, NotRequired, ReadOnly):  # inside an annotation; whoever makes the keys has heeded it
+        return _rebuilt(arguments[0], within)
     new = tuple(_rebuilt(argument, within) for argument in arguments)
     if all(was is now for was, now in zip(arguments, new, strict=True)):
         return type_

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -30,6 +30,7 @@ def application(
     authentication: Authentication | None = None,
     encryption_context: ContextOf | None = None,
     max_body_bytes: int | None = None,
+    exception_handlers: Mapping[Any, Any] = HANDLERS,
     around: Callable[[ASGIApp, Dispatcher], ASGIApp] | None = None,
 ) -> Starlette:
     """Serve `routers` below `prefix` and those `at_root` without it. Handlers find `server` as ``request.app.state.server``
@@ -37,7 +38,7 @@ def application(
     behind `authentication`, as everything else is. With `around` given, requests go through the `middleware` to what it makes of
     the API and its dispatcher; that is to handle exceptions. With
     `encryption_context` requests are handled within theirs."""
-    app = Starlette(middleware=list(middleware), exception_handlers=HANDLERS, lifespan=lifespan)
+    app = Starlette(middleware=list(middleware), exception_handlers=exception_handlers, lifespan=lifespan)
     dispatcher = Dispatcher(app)
     for router in at_root:
         dispatcher.include(router)

@@ -31,6 +31,7 @@ STATUS: dict[type[errors.WaystationError], int] = {
     errors.SealBroken: 500,
     errors.EncryptionFailed: 500,
     errors.NotSupported: 501,
+    errors.UpstreamFailed: 502,
     errors.Unavailable: 503,
 }
 
@@ -38,7 +39,9 @@ STATUS: dict[type[errors.WaystationError], int] = {
 def as_http_exception(request: Request, error: errors.WaystationError) -> HTTPException:
     """`error` as its status, text and headers. Those of the server itself are logged."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    if status >= 500 and not isinstance(error, errors.Overloaded):  # a line for each would only add to the load
+    if isinstance(error, errors.UpstreamFailed):
+        log.warning("another server failed", path=request.url.path, error=error.message)
+    elif status >= 500 and not isinstance(error, errors.Overloaded):  # a line for each would only add to the load
         log.error("request failed", path=request.url.path, error=error.message, exc_info=error)
     return HTTPException(status, error.message, {"Retry-After": str(_retry_after_s(error))} if status == 503 else None)
 

@@ -42,8 +42,8 @@ def operation(
 
 
 def describe(routes: Iterable[Route]) -> dict[str, Any]:
-    """The OpenAPI paths and components of `routes`."""
-    routes = list(routes)
+    """The OpenAPI paths and components of `routes`, but for those that are hidden."""
+    routes = [route for route in routes if not route.description.get("hidden")]
     models = list(dict.fromkeys(body for route in routes if (body := route.description.get("body")) is not None))
     schemas, definitions = models_json_schema([(model, "validation") for model in models], ref_template=REF)
     components: dict[str, Any] = dict(definitions.get("$defs", {}))

@@ -73,6 +73,14 @@ class Router:
         chosen.routes = [route for route in self.routes if route.path in paths]
         return chosen
 
+    def below(self, prefix: str, *, described: bool = True) -> Router:
+        """A router with these routes below `prefix`, which the OpenAPI document leaves out unless they are `described`."""
+        moved = Router(self.tags)
+        for route in self.routes:
+            description = {**route.description, "hidden": not described}
+            moved.routes.append(replace(route, path=prefix + route.path, description=description))
+        return moved
+
     def get(self, path: str, **description: Any) -> Callable[[E], E]:
         return self.route("GET", path, **description)
 

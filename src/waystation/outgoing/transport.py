@@ -37,10 +37,18 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     server says a moment later makes no difference. Proxies are not used, because they would resolve the name once more.
     """
 
-    def __init__(self, policy: UrlPolicy, *, resolve: Resolve = resolve, verify: ssl.SSLContext | bool = True) -> None:
+    def __init__(
+        self,
+        policy: UrlPolicy,
+        *,
+        resolve: Resolve = resolve,
+        verify: ssl.SSLContext | bool = True,
+        limits: httpx.Limits = NO_REUSE,
+    ) -> None:
+        """With `limits` that keep connections, a transport may be used for one host only."""
         self._policy = policy
         self._resolve = resolve
-        self._connections = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=NO_REUSE)
+        self._connections = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = self._policy.check(request.url)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,6 +27,9 @@ from waystation.streams.bus import Bus
 from waystation.streams.events import Event, Positions, RunEnd
 from waystation.timestamps import MICROSECONDS, now_us
 
+if TYPE_CHECKING:
+    from waystation.graphs import Graphs
+
 __all__ = ["Engine"]
 
 MaybeCreated = TypeVar("MaybeCreated", bound=Created | None)
@@ -44,7 +47,7 @@ class Engine:
         db: Database,
         bus: Bus,
         positions: Positions,
-        graphs: Container[str],
+        graphs: Graphs,
         worker: Worker | None,
         capacity: Capacity,
         tracing: Tracing | None = None,
@@ -66,8 +69,7 @@ class Engine:
     async def create_all(self, access: Access, orders: Sequence[Order]) -> list[Created]:
         """Store several runs, all or none. A caller that is cancelled meanwhile leaves nothing half done."""
         await self._capacity.reserve(len(orders))
-        if self._tracing is not None and (carrier := self._tracing.carrier()):
-            orders = [replace(order, kwargs={**order.kwargs, "trace": carrier}) for order in orders]
+        orders = [self._traced(order) for order in orders]
         offers = [self._offer(order) for order in orders]
         write = self._db.write_few if len(orders) == 1 else self._db.write
         return await self._stored(offers, lambda: write(_create_all, access, self._graphs, orders, now_us(), offers))
@@ -83,6 +85,27 @@ class Engine:
             [offer],
             lambda: self._db.write(_create_drawn, access, self._graphs, thread_id, draw, now_us(), offer),
         )
+        return created
+
+    def _traced(self, order: Order) -> Order:
+        """The order with the trace that its run belongs to."""
+        if self._tracing is None or not (carrier := self._tracing.carrier()):
+            return order
+        return replace(order, kwargs={**order.kwargs, "trace": carrier})
+
+    async def create_on(
+        self, access: Access, order: Order, prepare: Callable[[Connection], None], *, new_thread: bool
+    ) -> Created:
+        """`create`, after what `prepare` does in the same transaction, such as making the thread if it is a `new_thread`. Raises
+        what `create` and `prepare` raise."""
+        traced = self._traced(order)
+
+        def draw(conn: Connection) -> Order:
+            prepare(conn)
+            return traced
+
+        created = await self.create_drawn(access, None if new_thread else order.thread_id, draw)
+        assert created is not None
         return created
 
     async def _stored(
@@ -256,7 +279,7 @@ class Engine:
 def _create_all(
     conn: Connection,
     access: Access,
-    graphs: Container[str],
+    graphs: Graphs,
     orders: Sequence[Order],
     now: int,
     offers: Sequence[Claim | None],
@@ -269,7 +292,7 @@ def _create_all(
 def _create_drawn(
     conn: Connection,
     access: Access,
-    graphs: Container[str],
+    graphs: Graphs,
     thread_id: str | None,
     draw: Callable[[Connection], Order | None],
     now: int,

@@ -17,6 +17,7 @@ __all__ = [
     "RunCreate",
     "RunCreateStateful",
     "RunCreateStateless",
+    "RunOptions",
     "RunStatus",
     "RunsCancel",
     "StreamMode",
@@ -88,10 +89,9 @@ class LangsmithTracer(BaseModel):
     example_id: str | None = None
 
 
-class RunCreate(Body):
-    """The fields that all ways to create a run share (spec 5.2)."""
+class RunOptions(Body):
+    """What can be said of a run, whatever it is a run of (spec 5.2)."""
 
-    assistant_id: str
     input: Any = None
     command: Command | None = None
     metadata: dict[str, Any] | None = None
@@ -111,6 +111,12 @@ class RunCreate(Body):
     durability: Durability | None = None
     on_disconnect: Literal["cancel", "continue"] | None = None
     langsmith_tracer: LangsmithTracer | None = None
+
+
+class RunCreate(RunOptions):
+    """The fields that all ways to create a run share (spec 5.2)."""
+
+    assistant_id: str
 
 
 class RunCreateStateful(RunCreate):

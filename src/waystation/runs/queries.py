@@ -13,6 +13,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    and_,
     bindparam,
     cast,
     delete,
@@ -122,6 +123,9 @@ _SELECT_THREAD = select(
     threads.c.config,
     threads.c.interrupts,
     threads.c.workspace,
+    threads.c.owner_id,
+    threads.c.agent_id,
+    and_(threads.c.owner_id.is_not(None), threads.c.title.is_(None)).label("untitled"),
 ).where(threads.c.thread_id == bindparam("thread_id"))
 _THREAD = Prepared(_SELECT_THREAD)
 
@@ -181,9 +185,13 @@ def set_run(conn: Connection, of_run: str, **values: Any) -> None:
     _update(runs, runs.c.run_id, tuple(values)).run(conn, {"of_id": of_run, **_prefixed(values)})
 
 
-def set_thread(conn: Connection, of_thread: str, *, renew_ttl: bool = False, **values: Any) -> None:
-    """Overwrite columns of a thread. With `renew_ttl` its time to live, if it has one, begins anew at ``updated_at``."""
-    _update(threads, threads.c.thread_id, tuple(values), renew_ttl).run(conn, {"of_id": of_thread, **_prefixed(values)})
+def set_thread(
+    conn: Connection, of_thread: str, *, renew_ttl: bool = False, mark_unread: bool = False, **values: Any
+) -> None:
+    """Overwrite columns of a thread. With `renew_ttl` its time to live, if it has one, begins anew at ``updated_at``; with
+    `mark_unread` its owner, if it has one, has not seen yet what is on it."""
+    update = _update(threads, threads.c.thread_id, tuple(values), renew_ttl, mark_unread)
+    update.run(conn, {"of_id": of_thread, **_prefixed(values)})
 
 
 _EXPIRY: Any = bindparam("new_updated_at", type_=BigInteger) + cast(
@@ -192,11 +200,15 @@ _EXPIRY: Any = bindparam("new_updated_at", type_=BigInteger) + cast(
 
 
 @cache
-def _update(table: Table, key: Column[str], columns: tuple[str, ...], renew_ttl: bool = False) -> Prepared:
+def _update(
+    table: Table, key: Column[str], columns: tuple[str, ...], renew_ttl: bool = False, mark_unread: bool = False
+) -> Prepared:
     """The update statement for these columns, built once for each combination that the lifecycle uses."""
     values: dict[str, Any] = {column: bindparam(f"new_{column}", type_=table.c[column].type) for column in columns}
     if renew_ttl:
         values["expires_at"] = _EXPIRY
+    if mark_unread:
+        values["unread"] = threads.c.owner_id.is_not(None)
     return Prepared(update(table).where(key == bindparam("of_id")).values(values))
 
 

@@ -57,6 +57,9 @@ class Translator:
                 self._note_values(payload)
         elif mode == "updates" and not namespace and isinstance(payload, Mapping) and "__interrupt__" in payload:
             self.stopped_early = True
+            if payload["__interrupt__"] and not self._requested & {"values", "updates"}:
+                # Nothing else would tell of it, and a chat would wait for ever (MDA 12.3).
+                self._emit("values", payload)
         elif mode == "messages":
             self._messages(namespace, payload)
             return

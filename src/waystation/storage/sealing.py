@@ -21,6 +21,10 @@ from waystation.errors import SealBroken, UnprocessableInput
 from waystation.storage.seal_marks import BLOB_MARKS
 
 __all__ = [
+    "AGENT_FILE",
+    "AGENT_MANIFEST",
+    "AGENT_METADATA",
+    "AGENT_SETTINGS",
     "ASSISTANT_CONFIG",
     "ASSISTANT_CONTEXT",
     "ASSISTANT_METADATA",
@@ -38,6 +42,7 @@ __all__ = [
     "THREAD_ERROR",
     "THREAD_INTERRUPTS",
     "THREAD_METADATA",
+    "THREAD_TITLE",
     "THREAD_VALUES",
     "WEBHOOK_BODY",
     "Context",
@@ -85,6 +90,10 @@ class Field:
         return {key: change(key, member) if key in self.parts else member for key, member in value.items()}
 
 
+AGENT_FILE = Field("agent", "file")
+AGENT_MANIFEST = Field("agent", "files")
+AGENT_METADATA = Field("agent", "metadata", searched=True)
+AGENT_SETTINGS = Field("agent", "settings")
 ASSISTANT_CONFIG = Field("assistant", "config")
 ASSISTANT_CONTEXT = Field("assistant", "context")
 ASSISTANT_METADATA = Field("assistant", "metadata", searched=True)
@@ -101,6 +110,7 @@ THREAD_CONFIG = Field("thread", "config")
 THREAD_ERROR = Field("thread", "error")
 THREAD_INTERRUPTS = Field("thread", "interrupts")
 THREAD_METADATA = Field("thread", "metadata", searched=True)
+THREAD_TITLE = Field("thread", "title")
 THREAD_VALUES = Field("thread", "values")
 WEBHOOK_BODY = Field("webhook", "body")
 

@@ -21,6 +21,7 @@ _NEWEST_BLOBS = (
 _NEWEST_JSON = (
     Sql("SELECT CAST(kwargs AS TEXT) FROM runs ORDER BY run_id DESC LIMIT 1"),
     Sql("SELECT CAST(config AS TEXT) FROM threads ORDER BY created_at DESC LIMIT 1"),
+    Sql("SELECT CAST(settings AS TEXT) FROM deep_agents ORDER BY updated_at DESC LIMIT 1"),
 )
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TextClause,
     event,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -30,6 +31,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from waystation.storage.labels import CREATE_LABELS, CREATE_METADATA_INDEX, DROP_LABELS
 from waystation.storage.sealed_types import SealedBlob, SealedJson
 from waystation.storage.sealing import (
+    AGENT_FILE,
+    AGENT_MANIFEST,
+    AGENT_METADATA,
+    AGENT_SETTINGS,
     ASSISTANT_CONFIG,
     ASSISTANT_CONTEXT,
     ASSISTANT_METADATA,
@@ -45,6 +50,7 @@ from waystation.storage.sealing import (
     THREAD_ERROR,
     THREAD_INTERRUPTS,
     THREAD_METADATA,
+    THREAD_TITLE,
     THREAD_VALUES,
     WEBHOOK_BODY,
 )
@@ -60,8 +66,14 @@ __all__ = [
     "checkpoint_writes",
     "checkpoints",
     "crons",
+    "deep_agent_files",
+    "deep_agent_revisions",
+    "deep_agent_shares",
+    "deep_agents",
     "events",
     "last_words",
+    "mcp_servers",
+    "mcp_tool_lists",
     "metadata",
     "runs",
     "store_indexes",
@@ -118,6 +130,17 @@ assistant_versions = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+OWNED = text("owner_id IS NOT NULL")
+"""Of threads: of a Managed Deep Agent, and private."""
+
+PINNED = text("is_pinned")
+
+ATTENTION = text("NOT is_test_run AND (status = 'interrupted' OR status = 'error' OR (status = 'idle' AND unread))")
+"""Of owned threads: somebody should look at them (MDA 9.4)."""
+
+_OF_OWNER = ("workspace", "owner_id", "agent_id")
+_BY_ACTIVITY = ("state_updated_at", "thread_id")
+
 threads = Table(
     "threads",
     metadata,
@@ -136,10 +159,24 @@ threads = Table(
     Column("ttl_minutes", Float),
     Column("expires_at", BigInteger),
     Column("workspace", Text, nullable=False, server_default="default"),
+    Column("owner_id", Text),
+    Column("agent_id", Text),
+    Column("title", SealedBlob(THREAD_TITLE, deferred=True)),
+    Column("is_pinned", Boolean, nullable=False, server_default=false()),
+    Column("is_test_run", Boolean, nullable=False, server_default=false()),
+    Column("unread", Boolean, nullable=False, server_default=false()),
     Index("ix_threads_status_created_at", "status", "created_at"),
-    Index("ix_threads_workspace_created_at", "workspace", "created_at"),
+    Index("ix_threads_workspace_created_at", "workspace", "created_at", "owner_id"),
     _partial_index("ix_threads_expires_at", "expires_at", where=text("expires_at IS NOT NULL")),
+    _partial_index("ix_threads_owner", *_OF_OWNER, "is_test_run", *_BY_ACTIVITY, where=OWNED),
+    _partial_index("ix_threads_owner_status", *_OF_OWNER, "is_test_run", "status", *_BY_ACTIVITY, where=OWNED),
+    _partial_index(
+        "ix_threads_owner_pinned", *_OF_OWNER, "is_test_run", *_BY_ACTIVITY, where=text(f"{OWNED} AND {PINNED}")
+    ),
+    _partial_index("ix_threads_owner_attention", *_OF_OWNER, *_BY_ACTIVITY, where=text(f"{OWNED} AND {ATTENTION}")),
 )
+"""From `owner_id` on: of threads of Managed Deep Agents only (`waystation.threads.owned`). The owner is the one user who sees such a
+thread. `title` is text as UTF-8."""
 
 for _when, _dialect, _statement in (
     *(("after_create", "sqlite", statement) for statement in CREATE_LABELS),
@@ -287,6 +324,64 @@ store_indexes = Table(
 """Each configuration of ``store.index`` that there was, the last one in force. Whoever holds the lease embeds what was stored
 under an earlier one."""
 
+ExactText = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in the order of its code points, which is the same on every database."""
+
+deep_agents = Table(
+    "deep_agents",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("folded_name", ExactText, nullable=False),
+    Column("visibility", Text, nullable=False),
+    Column("settings", SealedJson(AGENT_SETTINGS), nullable=False),
+    Column("metadata", SealedJson(AGENT_METADATA), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("revision_number", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False, index=True),
+    *(
+        Index(f"ix_deep_agents_{scope[-1]}_{key}", *scope, key, "agent_id", *({"folded_name"} - {key}))
+        for scope in (("workspace",), ("workspace", "owner_id"))
+        for key in ("created_at", "updated_at", "folded_name")
+    ),
+)
+"""Each index has the name as well, so that a search for names reads no rows but those it finds. `version` counts the changes, for
+whoever has to know whether there was one. `metadata` is what a project's authorization handlers have put there."""
+
+deep_agent_shares = Table(
+    "deep_agent_shares",
+    metadata,
+    Column("agent_id", Text, ForeignKey("deep_agents.agent_id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Text, primary_key=True, index=True),
+)
+"""With which users agents are shared, for searches; `settings` says how."""
+
+deep_agent_revisions = Table(
+    "deep_agent_revisions",
+    metadata,
+    Column("agent_id", Text, ForeignKey("deep_agents.agent_id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("revision", Text, nullable=False),
+    Column("manifest", SealedJson(AGENT_MANIFEST), nullable=False),
+    Column("author_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_deep_agent_revisions_revision", "agent_id", "revision"),
+)
+"""Every tree that an agent has had. `manifest` has the digest of each path's content, `revision` is the digest of that."""
+
+deep_agent_files = Table(
+    "deep_agent_files",
+    metadata,
+    Column("agent_id", Text, ForeignKey("deep_agents.agent_id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("content", SealedBlob(AGENT_FILE), nullable=False),
+)
+"""What the files of all revisions of an agent contain, once for each content."""
+
 api_keys = Table(
     "api_keys",
     metadata,
@@ -299,6 +394,38 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
 )
 """Of a key only what it begins with (`key_id`) and a digest are stored. One without a user is a service's."""
+
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    Column("server_id", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("url_key", Text, nullable=False),
+    Column("headers", LargeBinary),
+    Column("auth_type", Text, nullable=False),
+    Column("oauth_mode", Text, nullable=False),
+    Column("oauth_provider_id", Text),
+    Column("vendor_id", Text),
+    Column("external_system_id", Text),
+    Column("version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("uq_mcp_servers_workspace_url_key", "workspace", "url_key", unique=True),
+)
+"""`headers` are credentials: JSON that a `waystation.secrets.SecretBox` has encrypted; NULL for none. `url_key` is what URLs are
+compared by. `version` grows with every change of what a connection depends on."""
+
+mcp_tool_lists = Table(
+    "mcp_tool_lists",
+    metadata,
+    Column("server_id", Text, ForeignKey("mcp_servers.server_id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("tools", LargeBinary, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+)
+"""What a server said it offers, as JSON. Good for the server's `version` of then only."""
 
 checkpoint_threads = Table(
     "checkpoint_threads",

@@ -1,7 +1,7 @@
 """Namespaces: tuples of labels, kept as text that sorts like the tuples.
 
 The first label of what is stored is the workspace, which nobody sees who asks from within it: a namespace of another one
-cannot even be named. Each label is followed by a tab, so that everything below a prefix is one range of the index. Labels may hold control
+cannot even be named. What the server itself keeps for a workspace is in areas beside it, which nobody can name either. Each label is followed by a tab, so that everything below a prefix is one range of the index. Labels may hold control
 characters: those up to the newline become a newline and a letter, which keeps both the order and the meaning.
 """
 
@@ -30,9 +30,10 @@ def encode_namespace(labels: Sequence[str]) -> str:
     return "".join(_LOW.sub(_escape, label) + _END for label in labels)
 
 
-def root_of(workspace: str) -> str:
-    """What the stored form of every namespace in the workspace begins with."""
-    return workspace + _END
+def root_of(workspace: str, area: str = "") -> str:
+    """What the stored form of every namespace in the workspace begins with, or in an `area` beside it. No workspace's name has a
+    control character, so no workspace has the root of an area."""
+    return f"{workspace}{_ESCAPE}{area}{_END}" if area else workspace + _END
 
 
 def decode_namespace(text: str) -> tuple[str, ...]:

@@ -43,13 +43,16 @@ class Store(BaseStore):
         ttl: Mapping[str, Any] | None = None,
         access: Access = EVERYTHING,
         index: Index | None = None,
+        *,
+        area: str = "",
     ) -> None:
         """`ttl` is ``store.ttl`` of ``langgraph.json`` (spec 19, 21), already checked. Without an `index` the query of a search
-        is ignored."""
+        is ignored. An `area` is a store apart, for the server's own use (`waystation.store.namespaces`)."""
         self._db = db
         self._index = index
         self._access = access
-        self._root = root_of(access.home)
+        self._area = area
+        self._root = root_of(access.home, area)
         settings = ttl or {}
         self.ttl_config = {
             "refresh_on_read": settings.get("refresh_on_read", True),
@@ -60,7 +63,7 @@ class Store(BaseStore):
 
     def seen_by(self, access: Access) -> Store:
         """The same store as `access` may see it."""
-        return Store(self._db, self.ttl_config, access, self._index)
+        return Store(self._db, self.ttl_config, access, self._index, area=self._area)
 
     def within(self, workspace: str) -> Store:
         """The same store as everybody in `workspace` may see it: what graphs get that run there."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import Field
 
+from waystation.errors import BadInput
 from waystation.http.bodies import Body
 from waystation.threads.state_models import Superstep
 from waystation.threads.ttl import LONGEST_MINUTES, Strategy
@@ -68,6 +71,17 @@ class ThreadCount(Body):
     values: dict[str, Any] | None = None
     status: ThreadStatus | None = None
 
+    def asked(self, ids: Sequence[str] | None = None, limit: int = 0, offset: int = 0) -> dict[str, Any]:
+        """The value of the event ``threads.search``."""
+        found: dict[str, Any] = {
+            "metadata": self.metadata or {},
+            "values": self.values or {},
+            "status": self.status,
+            "limit": limit,
+            "offset": offset,
+        }
+        return found if ids is None else {**found, "ids": [UUID(each) for each in ids]}
+
 
 class ThreadSearch(ThreadCount):
     """``ThreadSearchRequest``."""
@@ -79,6 +93,16 @@ class ThreadSearch(ThreadCount):
     sort_order: Literal["asc", "desc"] | None = None
     select: list[ThreadField] | None = None
     extract: dict[str, str] | None = None
+
+    @property
+    def thread_ids(self) -> list[str] | None:
+        """The `ids`; unlike elsewhere a malformed one is a 400 (spec 1.2). Raises BadInput."""
+        if self.ids is None:
+            return None
+        try:
+            return [str(UUID(text)) for text in self.ids]
+        except ValueError:
+            raise BadInput("ids: every thread id must be a UUID.") from None
 
 
 class ThreadPrune(Body):

@@ -14,10 +14,11 @@ from waystation.storage import checkpoints
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import threads
 from waystation.streams import queries as event_queries
+from waystation.threads.owned import changed_metadata
 from waystation.threads.ttl import Ttl, ttl_columns
 from waystation.threads.wire import COLUMNS, TTL_COLUMNS
 
-__all__ = ["copy", "create", "existing", "get", "new_row", "patch", "require", "source_of_copy", "visible"]
+__all__ = ["change", "copy", "create", "existing", "get", "new_row", "patch", "require", "source_of_copy", "visible"]
 
 _COLUMNS = (
     "thread_id",
@@ -36,12 +37,22 @@ _COLUMNS = (
     "expires_at",
     "workspace",
 )
-_INSERT = Prepared(postgresql.insert(threads).on_conflict_do_nothing(index_elements=["thread_id"]), _COLUMNS)
+_OWNED_COLUMNS = (*_COLUMNS, "owner_id", "agent_id", "title", "is_pinned", "is_test_run", "unread")
+_INSERT_NEW = postgresql.insert(threads).on_conflict_do_nothing(index_elements=["thread_id"])
+_INSERT = Prepared(_INSERT_NEW, _COLUMNS)
+_INSERT_OWNED = Prepared(_INSERT_NEW, _OWNED_COLUMNS)
 _GET = Prepared(select(*COLUMNS, *TTL_COLUMNS).where(threads.c.thread_id == bindparam("thread_id")))
 _EXISTS = select(threads.c.thread_id).where(threads.c.thread_id == bindparam("thread_id"))
 _METADATA = select(threads.c.metadata).where(threads.c.thread_id == bindparam("thread_id"))
-_SOURCE = select(threads.c.metadata, threads.c.workspace).where(threads.c.thread_id == bindparam("thread_id"))
-_LOCKED_METADATA = _METADATA.with_for_update()
+_COPIED = ("owner_id", "agent_id", "title", "is_pinned", "is_test_run")
+_SOURCE = select(threads.c.workspace, *(threads.c[name] for name in _COPIED)).where(
+    threads.c.thread_id == bindparam("thread_id")
+)
+_LOCKED_METADATA = (
+    select(threads.c.metadata, threads.c.owner_id)
+    .where(threads.c.thread_id == bindparam("thread_id"))
+    .with_for_update()
+)
 _AMONG = select(threads.c.thread_id).where(threads.c.thread_id.in_(bindparam("thread_ids", expanding=True)))
 _PATCH = update(threads).where(threads.c.thread_id == bindparam("of_thread"))
 
@@ -67,6 +78,10 @@ def new_row(
     }
 
 
+def _insert(row: Mapping[str, Any]) -> Prepared:
+    return _INSERT_OWNED if "owner_id" in row else _INSERT
+
+
 def create(
     conn: Connection,
     row: Mapping[str, Any],
@@ -75,10 +90,10 @@ def create(
     *,
     chosen_id: bool = False,
 ) -> Row[*tuple[Any, ...]] | None:
-    """Store a `new_row`; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2).
+    """Store a `new_row`, which may have `waystation.threads.owned.new_columns`; None when that was done, else the thread that has the id already. Raises Conflict (spec 3.2).
 
     With a `chosen_id` there may have been a thread before that had it: what is left of that one's stream is not for this one."""
-    if _INSERT.count(conn, row):
+    if _insert(row).count(conn, row):
         if chosen_id:
             event_queries.delete_of_thread(conn, row["thread_id"])
         return None
@@ -109,15 +124,32 @@ def require(conn: Connection, thread_id: str, access: Access) -> None:
 def patch(
     conn: Connection, thread_id: str, metadata: Mapping[str, Any], ttl: Ttl | None, now: int, access: Access
 ) -> Row[*tuple[Any, ...]]:
-    """Merge `metadata` into the thread's, give it a new `ttl` if there is one; returns the row as `get`. Raises NotFound."""
+    """`change`, and the row after it as `get`."""
+    change(conn, thread_id, metadata, now, access, **(ttl_columns(ttl, now) if ttl else {}))
+    return get(conn, thread_id, access)
+
+
+def change(
+    conn: Connection,
+    thread_id: str,
+    metadata: Mapping[str, Any],
+    now: int,
+    access: Access,
+    *,
+    remove_nulls: bool = False,
+    **values: Any,
+) -> None:
+    """Merge `metadata` into the thread's, without members that are null if `remove_nulls`; overwrite the columns `values`.
+    Raises NotFound, and what `changed_metadata` does if it is a thread of an agent."""
     current = conn.execute(access.limit(_LOCKED_METADATA, threads.c.metadata), {"thread_id": thread_id}).first()
     if current is None:
         raise _missing(thread_id)
-    changes: dict[str, Any] = {"updated_at": now, **(ttl_columns(ttl, now) if ttl else {})}
-    if metadata:
-        changes["metadata"] = {**current[0], **metadata}
-    conn.execute(_PATCH, {"of_thread": thread_id, **changes})
-    return get(conn, thread_id, access)
+    if metadata and current.owner_id is not None:
+        merged, columns = changed_metadata(current.metadata, metadata, remove_nulls=remove_nulls)
+        values = {**values, **columns, "metadata": merged}
+    elif metadata:
+        values["metadata"] = {**current.metadata, **metadata}
+    conn.execute(_PATCH, {"of_thread": thread_id, "updated_at": now, **values})
 
 
 def source_of_copy(conn: Connection, thread_id: str, access: Access) -> dict[str, Any]:
@@ -143,7 +175,9 @@ def copy(
     if source is None:
         raise Conflict
     row = new_row(new_id, metadata, ttl, now, source.workspace)
-    _INSERT.run(conn, row)
+    if source.owner_id is not None:
+        row |= {name: source._mapping[name] for name in _COPIED} | {"unread": False}
+    _insert(row).run(conn, row)
     checkpoints.copy_thread(conn, thread_id, new_id)
     return row
 

@@ -74,7 +74,7 @@ async def _seeded(request: Request, thread_id: str, steps: Sequence[Superstep]) 
 @router.post("/threads/search", **operation("Search threads", ThreadSearch))
 async def find(request: Request) -> Response:
     body = await read_body(request, ThreadSearch)
-    ids = _ids(body.ids)
+    ids = body.thread_ids
     access, metadata = await _search_allowed(request, body, ids, body.limit, body.offset)
     filters = search.Filters(metadata, body.values, body.status, ids)
     order = search.Order(body.sort_by or "created_at", ascending=body.sort_order == "asc")
@@ -103,15 +103,7 @@ async def _search_allowed(
     request: Request, body: ThreadCount, ids: Sequence[str] | None, limit: int, offset: int
 ) -> tuple[Access, Mapping[str, Any]]:
     """The caller's access to a search, and the metadata to search for, to which a handler may add."""
-    asked: dict[str, Any] = {
-        "metadata": body.metadata or {},
-        "values": body.values or {},
-        "status": body.status,
-        "limit": limit,
-        "offset": offset,
-    }
-    if ids is not None:
-        asked["ids"] = [UUID(each) for each in ids]
+    asked = body.asked(ids, limit, offset)
     access = await allowed(request, "threads", "search", asked)
     return access, metadata_of(asked)
 
@@ -196,16 +188,6 @@ def _server(request: Request) -> Server:
 
 def _ttl(body: TtlBody | None) -> Ttl | None:
     return None if body is None else Ttl(body.ttl, body.strategy or "delete")
-
-
-def _ids(texts: Sequence[str] | None) -> list[str] | None:
-    """The ids to search for; unlike elsewhere a malformed one is a 400 (spec 1.2)."""
-    if texts is None:
-        return None
-    try:
-        return [str(UUID(text)) for text in texts]
-    except ValueError:
-        raise BadInput("ids: every thread id must be a UUID.") from None
 
 
 def _includes_ttl(request: Request) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, liter
 from waystation.auth.access import Access
 from waystation.encoding import decode, encode
 from waystation.storage.containment import contains, unindexed, unwalked
-from waystation.storage.sealing import require_searchable
+from waystation.storage.sealing import hidden_keys, require_searchable
 from waystation.storage.tables import threads
 from waystation.storage.thread_source import FEW, ThreadSource, thread_source
 from waystation.threads.extract import Extraction, picked
@@ -28,6 +28,7 @@ class Filters:
     values: Mapping[str, Any] | None = None
     status: str | None = None
     ids: Sequence[str] | None = None
+    unread: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,9 @@ def _page(conn: Connection, filters: Filters, order: Order, page: Page, source: 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:
     """How many threads match."""
-    source = thread_source(conn, _indexed(filters, access), by_creation=True, count_only=True)
+    # All of an owner's threads are counted best by the index of owners, which `_of_workspace` is for.
+    indexed = None if access.only_own and not filters.metadata else _indexed(filters, access)
+    source = thread_source(conn, indexed, by_creation=True, count_only=True)
     source = _of_workspace(conn, source, filters, Order(), access)
     matching = select(literal(1).label("one")).select_from(source.rows).where(*source.conditions)
     matching = access.limit(_filtered(conn, matching, filters, source, Order()), threads.c.metadata)
@@ -171,14 +174,22 @@ def count(conn: Connection, filters: Filters, access: Access) -> int:
 
 def _indexed(filters: Filters, access: Access) -> Mapping[str, Any] | None:
     """The metadata that is wanted, with what the caller's access asks for all the same, so that the search begins there."""
-    return {**access.required("threads"), **(filters.metadata or {})}
+    required = access.required("threads")
+    hidden = hidden_keys(threads.c.metadata, required)
+    return {**{key: value for key, value in required.items() if key not in hidden}, **(filters.metadata or {})}
 
 
 def _of_workspace(
     conn: Connection, source: ThreadSource, filters: Filters, order: Order, access: Access
 ) -> ThreadSource:
-    """`source`, or the threads of the caller's workspace where they are better to start from."""
-    if access.workspace is None or source.narrow or filters.ids is not None or filters.status is not None:
+    """`source`, or the threads of the caller's workspace, or those that are the caller's own, where they are better to start
+    from."""
+    if access.workspace is None or source.narrow or filters.ids is not None:
+        return source
+    if access.only_own:
+        owner = threads.c.workspace == access.workspace, threads.c.owner_id == access.member
+        return replace(source, conditions=(*source.conditions, *owner))
+    if filters.status is not None:
         return source
     own = replace(source, conditions=(*source.conditions, threads.c.workspace == access.workspace))
     if order.column == "created_at":  # their index is in that order
@@ -206,6 +217,8 @@ def _filtered(
         statement = statement.where(threads.c.thread_id.in_(filters.ids))
     if filters.status is not None:
         statement = statement.where(_status(conn, filters, source, order) == filters.status)
+    if filters.unread is not None:
+        statement = statement.where(threads.c.unread.is_(filters.unread))
     if filters.metadata:
         require_searchable(threads.c.metadata, filters.metadata)
     if filters.values:

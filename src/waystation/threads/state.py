@@ -13,7 +13,7 @@ from waystation.runs import lifecycle
 from waystation.threads.checkpoint import checkpoint_of, configurable_of
 from waystation.threads.snapshot import empty_state, thread_state
 from waystation.threads.state_queries import StateSource, state_source
-from waystation.threads.state_write import write_supersteps
+from waystation.threads.state_write import Requirement, write_supersteps
 from waystation.threads.thread_graph import opened, state_config
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ async def update_state(
     thread_id: str,
     body: Mapping[str, Any],
     configurable: Mapping[str, Any] | None = None,
+    require: Requirement = lifecycle.require_no_run_in_flight,
 ) -> dict[str, Any]:
-    """Apply a state update; `body` has the fields of `StateUpdate`. Returns ``{checkpoint, configurable, checkpoint_id}``
+    """Apply a state update, if the thread is as `require` wants it; `body` has the fields of `StateUpdate`. Returns ``{checkpoint, configurable, checkpoint_id}``
     of the new checkpoint (the last two deprecated).
 
     Raises NotFound for an unknown thread, Conflict while a run is in flight, BadInput for a thread without a known graph, an
@@ -63,7 +64,9 @@ async def update_state(
         checkpoint["checkpoint_id"] = checkpoint_id
     address = configurable_of(checkpoint, thread_id)
     update = StateUpdate(body.get("values"), body.get("as_node"))
-    written = checkpoint_of(await write_supersteps(server, access, source, address, [[update]], configurable)) or {}
+    written = (
+        checkpoint_of(await write_supersteps(server, access, source, address, [[update]], configurable, require)) or {}
+    )
     return {"checkpoint": written, "configurable": written, "checkpoint_id": written["checkpoint_id"]}
 
 

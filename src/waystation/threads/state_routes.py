@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from waystation.encoding import encode
-from waystation.errors import UnprocessableInput
 from waystation.http.authorization import allowed
 from waystation.http.bodies import read_body, require_uuid
 from waystation.http.configurable import server_configurable
 from waystation.http.openapi import operation
-from waystation.http.parameters import integer
-from waystation.http.responses import json_response, raw_json
+from waystation.http.responses import json_response
 from waystation.http.router import Router
-from waystation.threads.history import history
+from waystation.threads import state_answers
 from waystation.threads.snapshot import SCHEMA
-from waystation.threads.state import get_state, update_state
+from waystation.threads.state import update_state
 from waystation.threads.state_models import StateAtCheckpoint, StateSearch, StateUpdate
 
 __all__ = ["router"]
 
 router = Router(tags=["Threads"])
-
-DEFAULT_LIMIT = 10
-MAX_LIMIT = 1000
 
 _STATES = {"type": "array", "items": SCHEMA}
 _CHECKPOINT = {"type": "object", "properties": {"checkpoint": {"type": "object"}}}
@@ -35,8 +26,7 @@ _CHECKPOINT = {"type": "object", "properties": {"checkpoint": {"type": "object"}
 
 @router.get("/threads/{thread_id}/state", **operation("Get the newest state of a thread", answer=SCHEMA))
 async def get_newest_state(request: Request, thread_id: str) -> Response:
-    thread_id = require_uuid(thread_id, "thread_id")
-    return await _state(request, thread_id, None, _wants_subgraphs(request))
+    return await state_answers.newest_state(request, require_uuid(thread_id, "thread_id"))
 
 
 @router.get(
@@ -45,7 +35,7 @@ async def get_newest_state(request: Request, thread_id: str) -> Response:
 async def get_state_by_id(request: Request, thread_id: str, checkpoint_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
     checkpoint = {"checkpoint_id": require_uuid(checkpoint_id, "checkpoint_id")}
-    return await _state(request, thread_id, checkpoint, _wants_subgraphs(request))
+    return await state_answers.state_at(request, thread_id, checkpoint, state_answers.wants_subgraphs(request))
 
 
 @router.post(
@@ -55,7 +45,7 @@ async def get_state_by_id(request: Request, thread_id: str, checkpoint_id: str) 
 async def get_state_at_checkpoint(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
     body = await read_body(request, StateAtCheckpoint)
-    return await _state(request, thread_id, body.checkpoint.model_dump(), bool(body.subgraphs))
+    return await state_answers.state_at(request, thread_id, body.checkpoint.model_dump(), bool(body.subgraphs))
 
 
 @router.post(
@@ -73,10 +63,7 @@ async def post_state(request: Request, thread_id: str) -> Response:
 
 @router.get("/threads/{thread_id}/history", **operation("List past states of a thread", answer=_STATES))
 async def get_history(request: Request, thread_id: str) -> Response:
-    thread_id = require_uuid(thread_id, "thread_id")
-    before = request.query_params.get("before")
-    bound = {"checkpoint_id": require_uuid(before, "before")} if before else None
-    return await _history(request, thread_id, limit=_limit(request), before=bound)
+    return await state_answers.page_of_history(request, require_uuid(thread_id, "thread_id"))
 
 
 @router.post(
@@ -86,7 +73,7 @@ async def get_history(request: Request, thread_id: str) -> Response:
 async def post_history(request: Request, thread_id: str) -> Response:
     thread_id = require_uuid(thread_id, "thread_id")
     body = (await read_body(request, StateSearch)).model_dump()
-    return await _history(
+    return await state_answers.states(
         request,
         thread_id,
         limit=body["limit"],
@@ -94,31 +81,3 @@ async def post_history(request: Request, thread_id: str) -> Response:
         metadata=body["metadata"],
         checkpoint=body["checkpoint"],
     )
-
-
-async def _state(request: Request, thread_id: str, checkpoint: dict[str, Any] | None, subgraphs: bool) -> Response:
-    server = request.app.state.server
-    access = await allowed(request, "threads", "read", {"thread_id": thread_id})
-    return json_response(
-        await get_state(server, access, thread_id, checkpoint, subgraphs, server_configurable(request))
-    )
-
-
-async def _history(request: Request, thread_id: str, **search: Any) -> Response:
-    server = request.app.state.server
-    access = await allowed(request, "threads", "read", {"thread_id": thread_id})
-    states = await history(server, access, thread_id, configurable=server_configurable(request), **search)
-    return raw_json(await asyncio.to_thread(encode, states))  # many states of a long conversation take a while
-
-
-def _wants_subgraphs(request: Request) -> bool:
-    return request.query_params.get("subgraphs") in ("true", "True")
-
-
-def _limit(request: Request) -> int:
-    limit = integer(request, "limit")
-    if limit is None:
-        return DEFAULT_LIMIT
-    if not 0 <= limit <= MAX_LIMIT:
-        raise UnprocessableInput(f"Invalid limit {limit}: it must be from 0 to {MAX_LIMIT}.")
-    return limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -27,7 +27,10 @@ from waystation.timestamps import now_us
 if TYPE_CHECKING:
     from waystation.app import Server
 
-__all__ = ["UnknownGraph", "write_supersteps"]
+__all__ = ["Requirement", "UnknownGraph", "write_supersteps"]
+
+Requirement = Callable[[Connection, str], None]
+"""Raises Conflict unless the thread with this id may be written to, in the transaction that does."""
 
 ATTEMPTS = 5
 """How often a write is drafted anew because another write to the thread was committed first."""
@@ -44,6 +47,7 @@ async def write_supersteps(
     address: Mapping[str, Any],
     supersteps: Sequence[Sequence[StateUpdate]],
     configurable: Mapping[str, Any] | None = None,
+    require: Requirement = lifecycle.require_no_run_in_flight,
 ) -> RunnableConfig:
     """Apply `supersteps` on top of the checkpoint at `address`, all or none of them; returns the last new checkpoint.
 
@@ -64,7 +68,7 @@ async def write_supersteps(
             snapshot = await graph.aget_state(newest)
         state = {**thread_state(snapshot), "values": orjson.Fragment(encode(snapshot.values))}
         interrupts = to_plain(interrupts_by_task(snapshot))
-        if await server.db.write(_commit, source.thread_id, access, draft, state, interrupts):
+        if await server.db.write(_commit, source.thread_id, access, draft, state, interrupts, require):
             server.streams.publish_state(source.thread_id, state)
             return written
     raise Conflict(f"Other writes to the state of thread {source.thread_id} keep coming first; try again.")
@@ -106,13 +110,14 @@ def _commit(
     draft: Draft,
     state: Mapping[str, Any],
     interrupts: dict[str, Any],
+    require: Requirement,
 ) -> bool:
     """Record a draft and the thread's row; False, and nothing recorded, when the draft does not start from the newest state.
 
     Raises NotFound, Conflict.
     """
     state_source(conn, thread_id, access)
-    lifecycle.require_no_run_in_flight(conn, thread_id)
+    require(conn, thread_id)
     if not draft.is_current(conn):
         return False
     draft.record(conn)

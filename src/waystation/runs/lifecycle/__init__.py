@@ -34,7 +34,12 @@ from waystation.runs.lifecycle.holding import (
 )
 from waystation.runs.lifecycle.records import NOTHING, Claim, Claimed, Created, LeaseLost, Outcome, Settled
 from waystation.runs.lifecycle.settlement import settling
-from waystation.runs.lifecycle.thread_state import in_flight_runs, record_state, require_no_run_in_flight
+from waystation.runs.lifecycle.thread_state import (
+    in_flight_runs,
+    record_state,
+    require_no_run_in_flight,
+    require_paused,
+)
 
 __all__ = [
     "NOTHING",
@@ -60,6 +65,7 @@ __all__ = [
     "requeuing",
     "require_lease",
     "require_no_run_in_flight",
+    "require_paused",
     "settling",
     "take_over_expired",
 ]

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row
 
 from waystation.assistants import NOT_RUNNABLE, Assistant, ask_for
 from waystation.auth.access import EVERYTHING, Access
+from waystation.auth.user import AUTH_USER_ID
 from waystation.errors import Conflict, NotFound
+from waystation.graphs.own import Admission, Arrival, OwnGraph
 from waystation.runs import queries
 from waystation.runs.lifecycle.cancellation import stop
 from waystation.runs.lifecycle.records import Claim, Created, claimed
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage.sealing import CONTEXT_KEY, current_context
 from waystation.streams import queries as event_queries
+from waystation.threads.owned import derived_title
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
+
+if TYPE_CHECKING:
+    from waystation.graphs import Graphs
 
 __all__ = ["create"]
 
 SUPERSEDED = "superseded by run {run_id}"
 
 
-def create(
-    conn: Connection, access: Access, graphs: Container[str], order: Order, now: int, offer: Claim | None
-) -> Created:
+def create(conn: Connection, access: Access, graphs: Graphs, order: Order, now: int, offer: Claim | None) -> Created:
     """Store a run, apply its multitask strategy to the runs in its way, and give it to `offer`'s worker if it may start.
 
     Raises NotFound (assistant, or a missing thread that is not to be created), Conflict (``reject`` on a busy thread),
-    UnprocessableInput (an assistant id that is neither a UUID nor a graph)."""
+    UnprocessableInput (an assistant id that is neither a UUID nor a graph), and what a graph of the server's own refuses it with."""
     run_id, thread_id = order.run_id, order.thread_id
     found = ask_for(conn, access, order.assistant_id, graphs)
     asked = None if order.stateless else queries.ask_thread(conn, thread_id, access, lock=True)
@@ -45,10 +50,17 @@ def create(
         raise Conflict(
             f"Thread {thread_id} has a run in flight ({in_the_way[0].run_id}); this run may not wait for it."
         )
+    admission = None
+    if (own := graphs.own(assistant.graph_id)) is not None:
+        admission = _admission(conn, own, access, order, assistant, thread, busy=bool(active))
+        order = _admitted(order, admission)
     stopped, gone = _clear_the_way(conn, run_id, in_the_way, order, now) if in_the_way else ([], [])
     due = now + int(order.after_s * MICROSECONDS)
     start = offer is not None and due <= now and len(gone) == len(active)
-    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, was_busy=bool(active))
+    members = {} if admission is None else admission.metadata
+    kwargs, metadata = _prepare_thread(conn, order, thread, assistant, now, access.home, members, was_busy=bool(active))
+    if admission is not None and admission.columns:
+        queries.set_thread(conn, thread_id, title=derived_title(order.kwargs.get("input")), **admission.columns)
     if context := current_context():
         kwargs[CONTEXT_KEY] = dict(context)
     row = {
@@ -74,6 +86,40 @@ def create(
     return Created({**row, "status": "pending"}, given, stopped, gone)
 
 
+def _admission(
+    conn: Connection,
+    own: OwnGraph,
+    access: Access,
+    order: Order,
+    assistant: Assistant,
+    thread: Row[*tuple[Any, ...]] | None,
+    *,
+    busy: bool,
+) -> Admission:
+    """What a graph of the server's own makes of the run. Raises its refusal."""
+    interrupts = {} if thread is None else thread.interrupts or {}
+    arrival = Arrival(
+        access=access,
+        identity=order.server_configurable.get(AUTH_USER_ID),
+        assistant_id=assistant.assistant_id,
+        thread_id=order.thread_id,
+        thread=thread,
+        interrupts=[each for of_task in interrupts.values() for each in of_task],
+        busy=busy,
+        command=order.kwargs["command"],
+        configurable={**(order.kwargs["context"] or {}), **(order.kwargs["config"].get("configurable") or {})},
+    )
+    return own.admit(conn, arrival)
+
+
+def _admitted(order: Order, admission: Admission) -> Order:
+    return replace(
+        order,
+        kwargs={**order.kwargs, "command": admission.command},
+        server_configurable={**order.server_configurable, **admission.configurable},
+    )
+
+
 def _is_somebody_elses(conn: Connection, access: Access, order: Order) -> bool:
     """Whether there is a thread with the order's id although the caller sees none."""
     if order.stateless or access == EVERYTHING:
@@ -88,19 +134,21 @@ def _prepare_thread(
     assistant: Assistant,
     now: int,
     workspace: str,
+    members: Mapping[str, Any],
     *,
     was_busy: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Make the thread in the `workspace`, or mark it (spec 5.3, thread side effects); the run's kwargs and metadata."""
+    """Make the thread in the `workspace`, or mark it (spec 5.3, thread side effects); the run's kwargs and metadata. `members` of the
+    thread's metadata are above all others."""
     own = {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id}
     requested = order.kwargs["config"]
     if thread is None:
-        thread_metadata = {**own, **(requested.get("metadata") or {}), **order.metadata}
+        thread_metadata = {**own, **(requested.get("metadata") or {}), **order.metadata, **members}
         thread_config: dict[str, Any] = {}
     elif was_busy:
-        thread_metadata, thread_config = thread.metadata, thread.config
+        thread_metadata, thread_config = {**thread.metadata, **members}, thread.config
     else:
-        thread_metadata = {**thread.metadata, **own}
+        thread_metadata = {**thread.metadata, **own, **members}
         thread_config = merged_thread_config(assistant.config or {}, thread.config or {}, requested)
     kwargs, metadata = configured(
         order,
@@ -133,6 +181,10 @@ def _prepare_thread(
             event_queries.delete_of_thread(conn, order.thread_id)
         return kwargs, metadata
     changes: dict[str, Any] = {} if own_ttl is None else ttl_columns(own_ttl, now)
+    if thread.untitled and (title := derived_title(order.kwargs.get("input"))) is not None:
+        changes["title"] = title
+    if members:
+        changes["metadata"] = thread_metadata
     if not was_busy:
         changes.update(status="busy", metadata=thread_metadata, config=thread_config)
     if changes:

@@ -90,7 +90,9 @@ def _stopped(name: str, reason: str | None) -> dict[str, str]:
 def _settle_thread(
     conn: Connection, thread_id: str, now: int, more: bool, *, error: Any, rest_status: str | None, **changes: Any
 ) -> None:
-    """Write the thread's status after one of its runs was settled. `more` says whether others are waiting."""
+    """Write the thread's status after one of its runs was settled. `more` says whether others are waiting; no `rest_status` that
+    the run has left nothing behind."""
+    undone = rest_status is None
     if rest_status is None:
         thread = queries.find_thread(conn, thread_id, EVERYTHING)
         rest_status = thread.rest_status if thread is not None else "idle"
@@ -102,5 +104,6 @@ def _settle_thread(
         error=error,
         updated_at=now,
         renew_ttl=True,
+        mark_unread=not undone,
         **changes,
     )

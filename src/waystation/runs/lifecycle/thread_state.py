@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
+from waystation.auth.access import EVERYTHING
 from waystation.errors import Conflict
 from waystation.runs import queries
 
-__all__ = ["in_flight_runs", "record_state", "require_no_run_in_flight"]
+__all__ = ["in_flight_runs", "record_state", "require_no_run_in_flight", "require_paused"]
 
 
 def in_flight_runs(conn: Connection, thread_ids: Sequence[str]) -> list[str]:
@@ -22,6 +23,15 @@ def require_no_run_in_flight(conn: Connection, thread_id: str) -> None:
     """Raise Conflict when the thread has an unsettled run (spec 4.3)."""
     if active := queries.active_runs(conn, thread_id):
         raise Conflict(f"Thread {thread_id} is busy with run {active[0].run_id}; its state cannot be edited now.")
+
+
+def require_paused(conn: Connection, thread_id: str) -> None:
+    """Raise Conflict unless the thread waits for something, and see to it that it does until the end of the transaction."""
+    queries.lock_thread(conn, thread_id)
+    require_no_run_in_flight(conn, thread_id)
+    thread = queries.find_thread(conn, thread_id, EVERYTHING)
+    if thread is None or thread.status != "interrupted":
+        raise Conflict(f"Thread {thread_id} has not paused; there is nothing to resolve.")
 
 
 def record_state(

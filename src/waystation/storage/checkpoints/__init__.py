@@ -13,7 +13,7 @@ from waystation.storage.checkpoints.maintenance import (
     storage_report,
 )
 from waystation.storage.checkpoints.pruning import BEGINNING, Place, keep_latest
-from waystation.storage.checkpoints.queries import newest_checkpoint_id
+from waystation.storage.checkpoints.queries import newest_checkpoint_id, newest_run_id
 from waystation.storage.checkpoints.removal import delete_set_aside, find_set_aside, set_aside, size
 from waystation.storage.checkpoints.saver import RunSaver, Saver
 
@@ -29,6 +29,7 @@ __all__ = [
     "find_set_aside",
     "keep_latest",
     "newest_checkpoint_id",
+    "newest_run_id",
     "prune",
     "set_aside",
     "size",

@@ -28,6 +28,7 @@ __all__ = [
     "list_namespaces",
     "new_thread_key",
     "newest_checkpoint_id",
+    "newest_run_id",
     "parent_of",
     "read_tip",
     "read_writes",
@@ -108,6 +109,12 @@ _PAGE_BEFORE = Sql(_CHECKPOINT + " AND c.checkpoint_id < ? ORDER BY c.checkpoint
 _NEWEST_ID = Sql(
     "SELECT c.checkpoint_id FROM checkpoints AS c JOIN checkpoint_threads AS t ON t.thread_key = c.thread_key"
     " WHERE t.thread_id = ? AND c.ns = ? ORDER BY c.checkpoint_id DESC LIMIT 1"
+)
+
+_NEWEST_RUN = Sql(
+    "SELECT r.run_id FROM checkpoints AS c JOIN checkpoint_threads AS t ON t.thread_key = c.thread_key"
+    " JOIN checkpoint_runs AS r ON r.thread_key = c.thread_key AND r.run_key = c.run_key"
+    " WHERE t.thread_id = ? AND c.ns = '' ORDER BY c.checkpoint_id DESC LIMIT 1"
 )
 
 _NAMESPACES = Sql("SELECT DISTINCT ns FROM checkpoints WHERE thread_key = ? ORDER BY ns")
@@ -341,6 +348,12 @@ def newest_checkpoint_id(conn: Connection, thread_id: str, ns: str = "") -> str 
     """The id of the thread's newest checkpoint in a namespace; None if there is none."""
     row = _NEWEST_ID.row(conn, thread_id, ns)
     return unpack_id(row[0]) if row else None
+
+
+def newest_run_id(conn: Connection, thread_id: str) -> str | None:
+    """The run that made the thread's newest checkpoint; None if there is none, or no run made it."""
+    row = _NEWEST_RUN.row(conn, thread_id)
+    return unpack_id(row[0]) if row and row[0] is not None else None
 
 
 def _stored(thread_id: str, key: int, ns: str, rows: Sequence[tuple[Any, ...]]) -> list[StoredCheckpoint]:

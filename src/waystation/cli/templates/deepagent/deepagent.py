@@ -1,42 +1,32 @@
-"""A deep agent: it plans with a to-do list, and keeps its work in files of the thread."""
-
-from itertools import takewhile
+"""A deep agent: it works with files, delegates to a subagent, and asks a person before it sends anything."""
 
 from deepagents import create_deep_agent
-from langchain.agents.middleware import TodoListMiddleware
-from langchain_core.messages import AIMessage, BaseMessage, ToolCall
-from offline_model import OfflineModel
+from langchain_core.tools import tool
+
+from waystation.deepagents.models import chat_model
+
+# The demo model needs no key and follows simple instructions (README.md). For a real one put its key into .env, install its
+# package (pip install 'waystation[anthropic]'), and name it here, such as "anthropic:claude-sonnet-4-5".
+model = chat_model("demo:chat", seconds_per_word=0.02)
 
 
-def answer(messages: list[BaseMessage]) -> AIMessage:
-    """What the demo model says: plan, write the notes, tick the plan off, report."""
-    turn = list(takewhile(lambda message: message.type != "human", reversed(messages)))
-    done = sum(message.type == "tool" for message in turn)
-    request = next((message.text for message in reversed(messages) if message.type == "human"), "")
-    number = len(messages)
-    match done:
-        case 0:
-            return _call("I plan first.", "write_todos", {"todos": _todos("in_progress")}, number)
-        case 1:
-            content = f"# Notes\n\nThe request: {request}\n"
-            return _call(
-                "Now the notes.", "write_file", {"file_path": f"/notes-{number}.md", "content": content}, number
-            )
-        case 2:
-            return _call("That is all.", "write_todos", {"todos": _todos("completed")}, number)
-    return AIMessage(f"Done: your request {request!r} is in the notes of this thread.")
-
-
-def _call(text: str, tool: str, args: dict[str, object], number: int) -> AIMessage:
-    return AIMessage(text, tool_calls=[ToolCall(name=tool, args=args, id=f"call_{number}")])
-
-
-def _todos(status: str) -> list[dict[str, str]]:
-    return [{"content": "Write the request down", "status": status}]
+@tool
+def send_message(to: str, text: str) -> str:
+    """Send `text` to the person `to`."""
+    return f"Sent {text!r} to {to}. (A demo: nothing left this machine.)"
 
 
 graph = create_deep_agent(
-    model=OfflineModel(answer=answer),
-    middleware=[TodoListMiddleware()],
-    system_prompt="You write down what the user asks for.",
+    model,
+    tools=[send_message],
+    system_prompt="You are an assistant who keeps notes in files.",
+    subagents=[
+        {
+            "name": "scribe",
+            "description": "Writes files.",
+            "system_prompt": "You write down what you are told.",
+            "tools": [],
+        }
+    ],
+    interrupt_on={"send_message": {"allowed_decisions": ["approve", "edit", "reject"]}},
 )

@@ -1,0 +1,53 @@
+"""Rows of Managed Deep Agents that only some users of a workspace see, whichever of the two APIs they ask.
+
+A thread of an agent is its owner's alone (MDA 9). An assistant that is an agent is seen by those who may read the agent (MDA 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, FromClause, exists, or_
+
+from waystation.auth.filters import Bind
+from waystation.reserved import MANAGED_GRAPH
+from waystation.storage.containment import unindexed
+from waystation.storage.tables import deep_agent_shares, deep_agents
+
+__all__ = ["PrivateRows"]
+
+_a = deep_agents.c
+_s = deep_agent_shares.c
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateRows:
+    """Which rows a member sees of a table that has such rows."""
+
+    of: str
+    """The name of the table: ``threads`` or ``assistants``."""
+    member: str
+    own: bool
+    """Of threads: only the member's own, and none that are no agent's."""
+
+    @property
+    def shape(self) -> Hashable:
+        """Those of one shape make the same condition, with other parameters."""
+        return self.of, self.own
+
+    def parameters(self) -> Iterator[str]:
+        """The texts that `condition` binds, in its order."""
+        yield self.member
+        if self.of == "assistants":
+            yield self.member
+
+    def condition(self, table: FromClause, bind: Bind) -> ColumnElement[bool]:
+        """The condition on rows of `table`, which may be an alias."""
+        if self.of == "threads":
+            mine: ColumnElement[bool] = unindexed(table.c.owner_id) == bind(self.member)
+            return mine if self.own else or_(table.c.owner_id.is_(None), mine)
+        owns = _a.owner_id == bind(self.member)
+        shared = exists().where(_s.agent_id == _a.agent_id, _s.user_id == bind(self.member)).correlate(deep_agents)
+        may_read = or_(owns, _a.visibility == "tenant", shared)
+        return or_(table.c.graph_id != MANAGED_GRAPH, exists().where(_a.agent_id == table.c.assistant_id, may_read))

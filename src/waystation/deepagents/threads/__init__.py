@@ -1,0 +1,1 @@
+"""Threads of agents: rows of `threads` that only their owner sees (MDA 9)."""
