@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waystation.agui.routes import router as agui_routes
 from waystation.assembly import build_server
 from waystation.assistants.routes import router as assistant_routes
 from waystation.auth.project import custom_authentication
@@ -205,6 +206,7 @@ def _routers(config: Config) -> list[Router]:
         "runs": [run_routes, webhook_routes, *([cron_routes] if config.crons_enabled else ())],
         "store": [store_routes],
         "deepagents": list(deepagent_routes()),
+        "agui": [agui_routes],
         "meta": [meta_routes],
     }
     chosen = [health_routes]

@@ -26,16 +26,18 @@ from waystation.runs.order import Order, order_from
 from waystation.runs.waiting import ResultWaiter, settled_run
 from waystation.runs.watching import joined, live
 from waystation.runs.wire import run_to_wire
-from waystation.streams.bus import EndWaiter
+from waystation.streams.bus import EndWaiter, Subscription
 from waystation.streams.response import StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
 from waystation.threads.ttl import default_ttl
 
 __all__ = [
+    "OWN",
     "Store",
     "action_of",
     "cancel_allowed",
     "cancelled",
+    "canceller",
     "created",
     "found_run",
     "joined_result",
@@ -43,6 +45,7 @@ __all__ = [
     "order_of",
     "runs_of_thread",
     "streamed",
+    "subscribed",
     "waited",
 ]
 
@@ -99,7 +102,7 @@ async def waited(request: Request, order: Order, store: Store, body: RunCreate) 
     with ExitStack() as resources:
         waiter = resources.enter_context(server.bus.wait_for_end(order.run_id))
         await store(replace(order, listener=server.bus.listener(end_only=True)))
-        cancel = _canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
+        cancel = canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
         headers = _locations(order, suffix="join")
         return await _result(request, OWN, order.thread_id, order.run_id, waiter, headers, cancel, resources.pop_all())
 
@@ -108,14 +111,20 @@ async def streamed(
     request: Request, order: Order, store: Store, body: RunCreate, *, threaded: bool = True, base: str = ""
 ) -> Response:
     """The events of a new run."""
-    server = request.app.state.server
     with ExitStack() as resources:
-        subscription = resources.enter_context(server.bus.subscribe(order.thread_id, order.run_id))
-        await store(replace(order, listener=server.bus.listener()))
-        frames = live(server, subscription, resumable=order.kwargs["resumable"])
+        subscription = await subscribed(request, order, store, resources)
+        frames = live(request.app.state.server, subscription, resumable=order.kwargs["resumable"])
         headers = {**SSE_HEADERS, **_locations(order, suffix="stream", threaded=threaded, base=base)}
-        cancel = _canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
+        cancel = canceller(request, OWN, order.thread_id, order.run_id) if body.on_disconnect == "cancel" else None
         return StreamResponse(frames, headers, cancel, resources.pop_all())
+
+
+async def subscribed(request: Request, order: Order, store: Store, resources: ExitStack) -> Subscription:
+    """A subscription to the events of a new run, open as long as the `resources` are."""
+    bus = request.app.state.server.bus
+    subscription: Subscription = resources.enter_context(bus.subscribe(order.thread_id, order.run_id))
+    await store(replace(order, listener=bus.listener()))
+    return subscription
 
 
 async def _result(
@@ -139,7 +148,9 @@ async def _result(
         return StreamResponse(waiting.or_keep_alive(), {**JSON, **headers}, on_disconnect, resources.pop_all())
 
 
-def _canceller(request: Request, access: Access, thread_id: str, run_id: str) -> Callable[[], Awaitable[None]]:
+def canceller(request: Request, access: Access, thread_id: str, run_id: str) -> Callable[[], Awaitable[None]]:
+    """What cancels the run when its client goes away."""
+
     async def cancel() -> None:
         try:
             await request.app.state.server.engine.cancel(access, thread_id, run_id, "interrupt")
@@ -194,7 +205,7 @@ async def _cancelling(
     if request.query_params.get("cancel_on_disconnect", "").lower() not in ("true", "yes", "1"):
         return None
     access = await cancel_allowed(request, "interrupt", {"thread_id": thread_id, "run_id": run_id}, within)
-    return _canceller(request, access, thread_id, run_id)
+    return canceller(request, access, thread_id, run_id)
 
 
 def _modes(request: Request) -> list[str]:
