@@ -22,11 +22,12 @@ from waystation.auth.project import custom_authentication
 from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.crons.routes import router as cron_routes
-from waystation.deepagents.error_bodies import ErrorBodies
+from waystation.deepagents.error_bodies import answer as deepagents_error
 from waystation.deepagents.routes import BASES, deepagent_routes
 from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
+from waystation.http.error_bodies import ErrorBodies
 from waystation.http.errors import HANDLERS
 from waystation.http.request_id import RequestIds
 from waystation.http.router import Dispatcher, Router
@@ -34,6 +35,9 @@ from waystation.loopback import Loopback, provide_transport
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.http_spans import HttpSpans
 from waystation.observability.logs import configure_logs
+from waystation.responses.errors import PATHS as OPENAI_PATHS
+from waystation.responses.errors import answer as openai_error
+from waystation.responses.routes import router as openai_routes
 from waystation.roles import Role
 from waystation.runs.routes import router as run_routes
 from waystation.server import Server
@@ -159,10 +163,15 @@ def _api(config: Config, server: Server, **options: Any) -> Starlette:
 
 
 def _error_bodies(config: Config) -> ErrorBodies | None:
-    """Gives errors of the second API its own form."""
-    if "deepagents" in config.http.disabled:
-        return None
-    return ErrorBodies(tuple(config.http.mount_prefix + base for base in BASES))
+    """Gives errors of the APIs of others their own form."""
+    families = {"deepagents": (BASES, deepagents_error), "openai": (OPENAI_PATHS, openai_error)}
+    forms = {
+        config.http.mount_prefix + base: form
+        for family, (bases, form) in families.items()
+        if family not in config.http.disabled
+        for base in bases
+    }
+    return ErrorBodies(forms) if forms else None
 
 
 def _custom_app(config: Config, graphs: Graphs, role: Role) -> CustomApp | None:
@@ -207,6 +216,7 @@ def _routers(config: Config) -> list[Router]:
         "store": [store_routes],
         "deepagents": list(deepagent_routes()),
         "agui": [agui_routes],
+        "openai": [openai_routes],
         "meta": [meta_routes],
     }
     chosen = [health_routes]

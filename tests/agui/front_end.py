@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import jsonpatch  # type: ignore[import-untyped]
+import jsonpatch
 from ag_ui.core import PROTOCOL_VERSION, BaseEvent, Event, Message, RunAgentInput, UserMessage
 from pydantic import TypeAdapter
 

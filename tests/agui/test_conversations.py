@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
-import pytest
-from ag_ui.core import AssistantMessage, Context, Tool, ToolMessage, UserMessage
-from ag_ui.core.types import DataSource, ImagePart, TextPart
-
-from tests.agui.front_end import FrontEnd, of, types, user
+from tests.agui.front_end import FrontEnd, types
 from tests.driver import Driver
 
 
@@ -15,5 +10,6 @@ async def test_a_run(driver: Driver) -> None:
     front = FrontEnd(driver.http)
     events = await front.says("call weather")
     print(types(events))
-    for e in events: print(e.model_dump_json(by_alias=True))
+    for e in events:
+        print(e.model_dump_json(by_alias=True))
     assert 0

@@ -11,6 +11,7 @@ from uuid import uuid4
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
@@ -41,7 +42,7 @@ class Obedient(BaseChatModel):
         return "obedient"
 
     def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        return ChatResult(generations=[ChatGeneration(message=AIMessage("whole"))])
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(content="whole"))])
 
     async def _astream(self, messages: list[BaseMessage], *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
         for chunk in _said(messages):
@@ -53,27 +54,27 @@ def _said(messages: list[BaseMessage]) -> list[AIMessageChunk]:
     last = messages[-1]
     order, _, name = str(last.text).partition(" ")
     if isinstance(last, ToolMessage):
-        return [AIMessageChunk("The tool "), AIMessageChunk(f"said: {last.text}", usage_metadata=USED)]
+        return [AIMessageChunk(content="The tool "), AIMessageChunk(content=f"said: {last.text}", usage_metadata=USED)]
     if order == "fail":
         raise ValueError("the model failed")
     if order != "call":
-        words = [AIMessageChunk(f"{word} ") for word in str(last.text).split()]
+        words = [AIMessageChunk(content=f"{word} ") for word in str(last.text).split()]
         systems = [str(each.text) for each in messages if each.type == "system"]
-        return [*words, AIMessageChunk("".join(f"({text})" for text in systems), usage_metadata=USED)]
+        return [*words, AIMessageChunk(content="".join(f"({text})" for text in systems), usage_metadata=USED)]
     call_id = f"call-{uuid4()}"
 
     def part(call: str | None, args: str) -> AIMessageChunk:
-        chunk = {"name": name if call else None, "args": args, "id": call, "index": 0, "type": "tool_call_chunk"}
-        return AIMessageChunk("", tool_call_chunks=[chunk])
+        chunk = tool_call_chunk(name=name if call else None, args=args, id=call, index=0)
+        return AIMessageChunk(content="", tool_call_chunks=[chunk])
 
     thought: list[Any] = [{"type": "thinking", "thinking": "Which tool?", "index": 0}]
     return [
-        AIMessageChunk(thought),
-        AIMessageChunk([{"type": "text", "text": "One moment.", "index": 1}]),
+        AIMessageChunk(content=thought),
+        AIMessageChunk(content=[{"type": "text", "text": "One moment.", "index": 1}]),
         part(call_id, ""),
         part(None, '{"city":'),
         part(None, ' "Paris"}'),
-        AIMessageChunk("", usage_metadata=USED),
+        AIMessageChunk(content="", usage_metadata=USED),
     ]
 
 
@@ -90,7 +91,7 @@ def _count(state: Helper) -> int:
 
 
 def tool(state: Helper) -> Any:
-    [call] = state["messages"][-1].tool_calls  # type: ignore[union-attr]
+    call = getattr(state["messages"][-1], "tool_calls", [])[0]
     get_stream_writer()({"name": "progress", "value": call["name"]})
     said = f"sunny in {call['args']['city']}"
     if call["name"] == "delete":
@@ -103,7 +104,7 @@ def next_step(state: Helper) -> str:
     return "tool" if calls and calls[0]["name"] in SERVER_TOOLS else END
 
 
-_graph = StateGraph(Helper)  # type: ignore[type-var]
+_graph = StateGraph(Helper)
 _graph.add_node("model", model)
 _graph.add_node("tool", tool)
 _graph.add_edge(START, "model")

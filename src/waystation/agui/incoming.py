@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ag_ui.core import AssistantMessage, ContentPart, Message, TextPart, ToolMessage
@@ -26,7 +25,8 @@ def only_shown(message: Message) -> bool:
 
 def message_from(message: Message) -> dict[str, Any]:
     """`message` as a LangChain message in JSON. Raises UnprocessableInput."""
-    wire: dict[str, Any] = {"id": message.id, "content": content_from(message.content or "")}
+    said = message.content
+    wire: dict[str, Any] = {"id": message.id, "content": said if isinstance(said, str) else _blocks(said)}
     if isinstance(message, AssistantMessage):
         return {**wire, "type": "ai", "tool_calls": [_call(message.id, call) for call in message.tool_calls or ()]}
     if isinstance(message, ToolMessage):
@@ -39,9 +39,8 @@ def message_from(message: Message) -> dict[str, Any]:
     return wire if name is None else {**wire, "name": name}
 
 
-def content_from(content: str | Sequence[ContentPart]) -> str | list[dict[str, Any]]:
-    """The content of a message: text, or blocks."""
-    return content if isinstance(content, str) else [_block(part) for part in content]
+def _blocks(parts: Any) -> str | list[dict[str, Any]]:
+    return [_block(part) for part in parts] if parts else ""
 
 
 def _block(part: ContentPart) -> dict[str, Any]:
@@ -62,5 +61,7 @@ def _call(message_id: str, call: Any) -> dict[str, Any]:
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict):
-        raise UnprocessableInput(f"messages: the arguments of tool call {call.id} in {message_id} are not a JSON object.")
+        raise UnprocessableInput(
+            f"messages: the arguments of tool call {call.id} in {message_id} are not a JSON object."
+        )
     return {"type": "tool_call", "id": call.id, "name": call.function.name, "args": arguments}

@@ -7,11 +7,10 @@ from typing import Any
 
 from ag_ui.core import Interrupt, ResumeEntry
 
-from waystation.encoding import decode
 from waystation.errors import UnprocessableInput
 from waystation.threads.current import Current
 
-__all__ = ["BREAKPOINT", "asked", "command_of", "open_interrupts", "parsed"]
+__all__ = ["BREAKPOINT", "asked", "command_of", "open_interrupts"]
 
 REASON = "langgraph:interrupt"
 """Why a run stops, unless the graph says so itself; AG-UI's other integrations of LangGraph say the same."""
@@ -63,16 +62,6 @@ def command_of(entries: Sequence[ResumeEntry], thread: Current) -> dict[str, Any
         return None
     values = {each.get("id"): each.get("value") for each in thread.interrupts}
     return {"resume": {entry.interrupt_id: _answer(entry, values.get(entry.interrupt_id)) for entry in entries}}
-
-
-def parsed(resume: Any) -> Any:
-    """The answer in ``forwardedProps.command.resume``, which CopilotKit sends as text: JSON if it is."""
-    if not isinstance(resume, str):
-        return resume
-    try:
-        return decode(resume)
-    except ValueError:
-        return resume
 
 
 def _answer(entry: ResumeEntry, value: Any) -> Any:

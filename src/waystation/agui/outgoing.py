@@ -40,7 +40,9 @@ _MEDIA: Mapping[str, Any] = {
 def messages_to(messages: Sequence[content.Message]) -> list[Message]:
     """The conversation. A message without an id, which only a graph without a reducer has, gets one by its place."""
     return [
-        each for place, message in enumerate(messages) for each in _shown(message, message.get("id") or f"message-{place}")
+        each
+        for place, message in enumerate(messages)
+        for each in _shown(message, message.get("id") or f"message-{place}")
     ]
 
 
@@ -62,7 +64,9 @@ def _shown(message: content.Message, message_id: str) -> Iterator[Message]:
             for call in content.tool_calls_of(message)
         ]
         text = content.text_of(message)
-        yield AssistantMessage(id=message_id, content=text if text or not calls else None, tool_calls=calls or None, name=name)
+        yield AssistantMessage(
+            id=message_id, content=text if text or not calls else None, tool_calls=calls or None, name=name
+        )
     elif kind == "tool":
         text = content.text_of(message)
         error = text if message.get("status") == "error" else None
@@ -104,8 +108,8 @@ def _source(block: Mapping[str, Any]) -> PartSource | None:
         if comma and head.startswith("data:"):
             return DataSource(value=data, mime_type=head.removeprefix("data:"))
         return UrlSource(value=url, mime_type=mime_type)
-    if isinstance(data := block.get("base64"), str):
-        return DataSource(value=data, mime_type=str(mime_type or "application/octet-stream"))
+    if isinstance(inline := block.get("base64"), str):
+        return DataSource(value=inline, mime_type=str(mime_type or "application/octet-stream"))
     if isinstance(file_id := block.get("file_id"), str):
         return FileSource(value=file_id, mime_type=mime_type)
     return None

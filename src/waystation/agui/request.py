@@ -9,11 +9,12 @@ from typing import Any
 from ag_ui.core import Message, RunAgentInput
 
 from waystation.agui.incoming import message_from, only_shown
-from waystation.agui.interrupts import BREAKPOINT, command_of, open_interrupts, parsed
+from waystation.agui.interrupts import BREAKPOINT, command_of, open_interrupts
 from waystation.agui.options import Options
 from waystation.agui.state import OF_THE_CLIENT
 from waystation.agui.translation import MODES
 from waystation.messages import content
+from waystation.messages.answers import parsed
 from waystation.messages.content import conversation_of, tool_calls_of
 from waystation.runs.models import RunCreateStateful
 from waystation.threads.current import Current
@@ -57,7 +58,11 @@ def asked_of(given: RunAgentInput, options: Options, thread: Current, keys: froz
     new = _new_messages(given.messages, thread)
     if given.resume:
         command = command_of(given.resume, thread)
-        return Asked(command=command) if command is None or not new else Asked(command={**command, "update": {"messages": new}})
+        return (
+            Asked(command=command)
+            if command is None or not new
+            else Asked(command={**command, "update": {"messages": new}})
+        )
     if options.command is not None:
         command = options.command.model_dump(exclude_unset=True)
         return Asked(command={**command, "resume": parsed(command["resume"])} if "resume" in command else command)
@@ -68,13 +73,19 @@ def asked_of(given: RunAgentInput, options: Options, thread: Current, keys: froz
     back_to = taken_back_to(given.messages, thread) if takes_messages else None
     if back_to is not None:
         place = [message.id for message in given.messages].index(back_to)
-        return Asked({**state, "messages": [message_from(each) for each in given.messages[place:] if not only_shown(each)]}, None, back_to)
+        return Asked(
+            {**state, "messages": [message_from(each) for each in given.messages[place:] if not only_shown(each)]},
+            None,
+            back_to,
+        )
     if takes_messages and not new and _is_answered(thread) and not state.keys() - set(OF_THE_CLIENT):
         return None
     return Asked({**state, "messages": new} if takes_messages else state)
 
 
-def body_of(assistant_id: str, given: RunAgentInput, options: Options, asked: Asked, checkpoint_id: str | None) -> RunCreateStateful:
+def body_of(
+    assistant_id: str, given: RunAgentInput, options: Options, asked: Asked, checkpoint_id: str | None
+) -> RunCreateStateful:
     """The run, as a client of the Agent Server would ask for it."""
     config = {} if options.config is None else options.config.model_dump(exclude_none=True)
     brought = _brought(given, options)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ag_ui.core import BaseEvent, StateDeltaEvent, StateSnapshotEvent
-from jsonpatch import make_patch  # type: ignore[import-untyped]
+from jsonpatch import make_patch
 
 from waystation.encoding import encode
 
@@ -40,4 +40,4 @@ class SharedState:
         elif state != known:
             patch = make_patch(known, state).patch
             short = len(encode(patch)) < len(encode(state))
-            yield StateDeltaEvent(delta=patch) if short else StateSnapshotEvent(snapshot=state)
+            yield StateDeltaEvent.model_validate({"delta": patch}) if short else StateSnapshotEvent(snapshot=state)

@@ -9,8 +9,6 @@ from starlette.requests import Request
 
 from waystation.assistants import queries
 from waystation.auth.access import Access
-from waystation.errors import NotFound
-from waystation.graphs.schemas import JsonSchema
 from waystation.http.authorization import access_of, allowed, metadata_of
 from waystation.http.configurable import server_configurable
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from waystation.app import Server
     from waystation.store import CustomStore, Store
 
-__all__ = ["opening", "read", "schemas", "search_allowed", "store_of"]
+__all__ = ["opening", "search_allowed", "store_of"]
 
 
 async def search_allowed(
@@ -36,23 +34,6 @@ async def search_allowed(
     }
     access = await allowed(request, "assistants", "search", asked)
     return access, queries.Filters(filters.graphs, metadata_of(asked), filters.graph_id, filters.name)
-
-
-async def read(request: Request, assistant_id: str) -> dict[str, Any]:
-    """An assistant's row. Raises NotFound, also for one whose graph this server does not have."""
-    server: Server = request.app.state.server
-    access = await allowed(request, "assistants", "read", {"assistant_id": assistant_id})
-    row = await server.db.read(queries.get, assistant_id, access)
-    if row["graph_id"] not in server.graphs:
-        raise NotFound(f"The assistant {assistant_id} belongs to a graph that this server does not have.")
-    return row
-
-
-async def schemas(request: Request, row: Mapping[str, Any]) -> dict[str, str | JsonSchema | None]:
-    """The schemas of the assistant's graph, as `waystation.graphs.introspection` has them."""
-    server: Server = request.app.state.server
-    graph_id, config = opening(request, row)
-    return await server.graphs.introspection.schemas(graph_id, config, store=store_of(request))
 
 
 def opening(request: Request, row: Mapping[str, Any]) -> tuple[str, RunnableConfig]:

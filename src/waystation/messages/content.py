@@ -33,7 +33,11 @@ def tool_calls_of(message: Message) -> list[dict[str, str]]:
     """The tool calls of a message as ``{id, name, arguments}``, the last as JSON text. One without an id cannot be answered, and is
     left out."""
     return [
-        {"id": str(call["id"]), "name": str(call.get("name") or ""), "arguments": encode(call.get("args") or {}).decode()}
+        {
+            "id": str(call["id"]),
+            "name": str(call.get("name") or ""),
+            "arguments": encode(call.get("args") or {}).decode(),
+        }
         for call in message.get("tool_calls") or ()
         if call.get("id")
     ]

@@ -117,7 +117,9 @@ class Parts:
         if whole or message.get("chunk_position") == LAST:
             yield from self._end(message_id)
 
-    def _say(self, arriving: _Arriving, kind: Literal["text", "reasoning"], message_id: str, text: str) -> Iterator[Part]:
+    def _say(
+        self, arriving: _Arriving, kind: Literal["text", "reasoning"], message_id: str, text: str
+    ) -> Iterator[Part]:
         if arriving.spoken is None or arriving.spoken.kind != kind:
             yield from self._stop_speaking(arriving)
             if kind == "text":
@@ -135,7 +137,9 @@ class Parts:
             yield from self._stop_speaking(arriving)
             if unit is not None:
                 yield Closed(unit)
-            unit = arriving.calls[index] = Unit("tool_call", str(call_id), message_id, name=str(chunk.get("name") or ""))
+            unit = arriving.calls[index] = Unit(
+                "tool_call", str(call_id), message_id, name=str(chunk.get("name") or "")
+            )
             yield Opened(unit)
         if unit is not None and (arguments := chunk.get("args")):
             yield from _grown(unit, str(arguments))

@@ -1,0 +1,121 @@
+"""Creating a response, waiting for it, and following it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from waystation.encoding import decode, encode
+from waystation.http.responses import json_response
+from waystation.messages.content import conversation_of
+from waystation.responses.response import Outcome, failed
+from waystation.responses.starting import Start
+from waystation.responses.stored import State, outcome_of, rested
+from waystation.responses.streaming import Translation
+from waystation.runs import answers, queries
+from waystation.runs.waiting import KEEP_ALIVE, ResultWaiter
+from waystation.runs.watching import from_the_beginning
+from waystation.streams.bus import EndWaiter, Subscription
+from waystation.streams.following import Follower
+from waystation.streams.response import StreamResponse
+from waystation.streams.sse import HEADERS as SSE_HEADERS
+
+if TYPE_CHECKING:
+    from waystation.app import Server
+
+__all__ = ["begun", "followed", "frames", "waited"]
+
+HEARTBEAT = b": heartbeat\n\n"
+_JSON = {"content-type": "application/json"}
+
+
+async def begun(start: Start) -> Response:
+    """The response as it is when its run is stored."""
+    created = await start.store(start.order)
+    subject = replace(start.subject, created_at=created.run["created_at"])
+    return json_response(subject.response(Outcome("queued")))
+
+
+async def waited(request: Request, start: Start) -> Response:
+    """The response once it is over. It is cancelled if the client goes away before that."""
+    server: Server = request.app.state.server
+    order = start.order
+    with ExitStack() as resources:
+        waiter = resources.enter_context(server.bus.wait_for_end(order.run_id))
+        await start.store(replace(order, listener=server.bus.listener(end_only=True)))
+        body = _body(request, start, waiter)
+        cancel = answers.canceller(request, answers.OWN, order.thread_id, order.run_id)
+        return StreamResponse(body, _JSON, cancel, resources.pop_all())
+
+
+async def followed(request: Request, start: Start) -> Response:
+    """The events of the response. It is cancelled if the client goes away before it is over, unless it is one in the background."""
+    server: Server = request.app.state.server
+    order = start.order
+    with ExitStack() as resources:
+        subscription = await answers.subscribed(request, order, start.store, resources)
+        follower = from_the_beginning(server, subscription, resumable=order.kwargs["resumable"])
+        cancel = None
+        if not start.subject.asked["background"]:
+            cancel = answers.canceller(request, answers.OWN, order.thread_id, order.run_id)
+        body = frames(Translation(start.subject), follower, subscription)
+        return StreamResponse(body, SSE_HEADERS, cancel, resources.pop_all())
+
+
+async def frames(
+    translation: Translation, follower: Follower, subscription: Subscription
+) -> AsyncGenerator[bytes, None]:
+    """The whole stream."""
+    yield b"".join(translation.begin())
+    async with aclosing(follower.batches()) as batches:
+        async for events in batches:
+            told: list[bytes] = []
+            for event in events:
+                told += translation.take(event) if event.end is None else translation.end(event.end)
+            if told or not events:
+                yield b"".join(told) or HEARTBEAT
+            if any(event.end is not None for event in events):
+                return
+    if subscription.overflowed:
+        message, code = (
+            "Events arrived faster than they were read; retrieve the response to see the rest.",
+            "slow_consumer",
+        )
+    else:
+        message, code = "The server is stopping; retrieve the response to see the rest.", "server_stopping"
+    yield b"".join(translation.broken(message, code))
+
+
+async def _body(request: Request, start: Start, waiter: EndWaiter) -> AsyncGenerator[bytes, None]:
+    """The response as JSON, after whatever keeps the connection alive."""
+    server: Server = request.app.state.server
+    order = start.order
+    waiting = ResultWaiter(server, answers.OWN, order.thread_id, order.run_id, waiter)
+    async for piece in waiting.or_keep_alive():
+        yield piece if piece == KEEP_ALIVE else encode(await _over(request, start, waiter, piece))
+
+
+async def _over(request: Request, start: Start, waiter: EndWaiter, result: bytes) -> dict[str, Any]:
+    """The response, whose run is over with this `result`."""
+    order, subject = start.order, start.subject
+    if subject.asked["store"]:
+        db = request.app.state.server.db
+        run = await db.lookup(queries.find_run, order.thread_id, order.run_id, answers.OWN)
+        if run is not None:
+            return replace(subject, created_at=run.created_at).response(await outcome_of(request, answers.OWN, run))
+    values = decode(result)
+    if isinstance(values, dict) and "__error__" in values:
+        return subject.response(failed(values["__error__"]))
+    interrupts = values.get("__interrupt__", []) if isinstance(values, dict) else []
+    outcome = rested(subject, State(conversation_of(values), interrupts))
+    end = await waiter.end(0)
+    if end is not None and end.status in ("interrupted", "rollback"):
+        outcome = replace(outcome, status="cancelled", incomplete=None)
+    elif end is not None and end.status != "success":
+        outcome = failed({"error": end.status, "message": "the run did not finish"}, outcome.output)
+    return subject.response(outcome)

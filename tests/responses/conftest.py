@@ -1,0 +1,19 @@
+"""The official client of OpenAI, asynchronous, against the server that tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from openai import AsyncOpenAI
+
+from tests.driver import Driver
+
+
+@pytest.fixture
+async def client(driver: Driver) -> AsyncIterator[AsyncOpenAI]:
+    url = str(driver.http.base_url).rstrip("/")
+    # No TLS: reading the certificates would take longer than most of these tests.
+    async with httpx.AsyncClient(verify=False, timeout=30) as http:
+        yield AsyncOpenAI(api_key="none", base_url=f"{url}/v1", max_retries=0, http_client=http)
