@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from tests.driver import Driver
 
@@ -15,5 +14,5 @@ from tests.driver import Driver
 async def client(driver: Driver) -> AsyncIterator[AsyncOpenAI]:
     url = str(driver.http.base_url).rstrip("/")
     # No TLS: reading the certificates would take longer than most of these tests.
-    async with httpx.AsyncClient(verify=False, timeout=30) as http:
+    async with DefaultAsyncHttpxClient(verify=False, timeout=30) as http:
         yield AsyncOpenAI(api_key="none", base_url=f"{url}/v1", max_retries=0, http_client=http)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
-from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
+from openai import AsyncOpenAI, BadRequestError, DefaultHttpxClient, NotFoundError, OpenAI
 from openai.types.responses import Response
 
 from tests.driver import Driver, eventually
@@ -27,7 +27,10 @@ async def test_an_answer(client: AsyncOpenAI) -> None:
 
 def test_the_blocking_client(live_server: LiveServer) -> None:
     url = live_server.url
-    with httpx.Client(verify=False) as http, OpenAI(api_key="-", base_url=f"{url}/v1", http_client=http) as client:
+    with (
+        DefaultHttpxClient(verify=False) as http,
+        OpenAI(api_key="-", base_url=f"{url}/v1", http_client=http) as client,
+    ):
         assert client.responses.create(model="chat", input="2").output_text == "w0 w1"
         with client.responses.stream(model="chat", input="2") as stream:
             stream.until_done()
@@ -170,10 +173,10 @@ async def test_a_whole_conversation_as_input(client: AsyncOpenAI) -> None:
     with pytest.raises(NotFoundError):
         await client.responses.retrieve(first.id)
 
-    history = [{"role": "user", "content": "call weather"}, *(item.to_dict() for item in first.output)]
+    history: Any = [{"role": "user", "content": "call weather"}, *(item.to_dict() for item in first.output)]
     second = await client.responses.create(
         model="helper",
-        input=[  # type: ignore[arg-type]
+        input=[
             {"role": "developer", "content": "Be brief."},
             *history,
             {"role": "user", "content": [{"type": "input_text", "text": "thanks"}]},
@@ -229,8 +232,8 @@ async def test_a_stream_that_is_taken_up_again(client: AsyncOpenAI) -> None:
     text = "".join(event.delta for event in [*seen, *rest] if event.type == "response.output_text.delta")
     assert text == "w0 w1 w2 w3"
     assert rest[-1].type == "response.completed"
+    plain = await client.responses.create(model="chat", input="1")
     with pytest.raises(BadRequestError):
-        plain = await client.responses.create(model="chat", input="1")
         await client.responses.retrieve(plain.id, stream=True)
 
 

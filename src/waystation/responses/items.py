@@ -51,7 +51,7 @@ def items_of(
     the client's to answer."""
     results = {message.get("tool_call_id"): message for message in messages if message.get("type") == "tool"}
     shown: set[str] = set()
-    items = []
+    items: list[dict[str, Any]] = []
     for message in messages:
         if message.get("type") == "tool":
             items += _late(message, shown, functions, earlier)
