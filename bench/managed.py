@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import aiohttp
+import psycopg
 from sqlalchemy import Connection, insert
 from uuid_utils import uuid7
 
@@ -65,7 +66,7 @@ async def _fill(environ: Mapping[str, str], dialect: str, options: argparse.Name
         await _in_parts(db, _make_agents, agent_ids)
         places = [_place(n, agent_ids) for n in range(options.threads)]
         await _in_parts(db, _make_threads, places)
-        await db.write(_settle)
+    _settle(environ)
     print(
         f"\n{dialect}, {options.threads:,} threads of {options.agents:,} agents, "
         f"inserted in {time.perf_counter() - started:.0f} s"
@@ -130,10 +131,11 @@ def _thread(n: int, user: str, agent_id: str, at: int) -> dict[str, Any]:
     }
 
 
-def _settle(conn: Connection) -> None:
+def _settle(environ: Mapping[str, str]) -> None:
     """What PostgreSQL does by itself in time."""
-    if conn.dialect.name == "postgresql":
-        conn.exec_driver_sql("ANALYZE")
+    if uri := environ.get("DATABASE_URI"):
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
 
 
 async def _measure(url: str, key: str, agent_ids: list[str], seconds: float) -> None:

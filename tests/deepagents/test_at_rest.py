@@ -27,6 +27,9 @@ async def test_what_is_stored_in_the_clear(tmp_path: Path, encryption: Encryptio
         copy = (await http.post(f"{path}/clone", params={"include_files": "true"})).json()
         assert copy["files"]["more.md"]["content"] == f"{SAID} again"
         assert json.dumps((await http.get(f"{path}/revisions/{made['revision']}")).json()).count(SAID) > 2
-        found = {name for name in tables_with(tmp_path, SAID) if name.startswith("deep_agent")}
-    holding = {"deep_agents", "deep_agent_revisions", "deep_agent_files"}
+        thread = (await http.post(f"{BASE}/threads", json={"agent_id": made["id"]})).json()
+        titled = await http.patch(f"{BASE}/threads/{thread['id']}", json={"title": SAID})
+        assert titled.json()["title"] == SAID
+        found = {name for name in tables_with(tmp_path, SAID) if name.startswith(("deep_agent", "threads"))}
+    holding = {"deep_agents", "deep_agent_revisions", "deep_agent_files", "threads"}
     assert found == (set() if encryption else holding)

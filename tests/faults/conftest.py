@@ -24,6 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, journal: Journal) -> Iterat
     """One server for all tests: each leaves it running, on the data of those before."""
     environ = {
         "JOURNAL": str(journal.file),
+        "WAYSTATION_MODELS": '{"slow": {"model": "demo:chat", "seconds_per_word": 0.1}}',
         "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "0",
         "WAYSTATION_LEASE_SECS": "3",  # on PostgreSQL a killed process holds its runs for so long
     }

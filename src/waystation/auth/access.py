@@ -49,7 +49,7 @@ WITHIN_NAMESPACE = frozenset({"store_items"})
 OWNER = "ls_user_id"
 """The member of the metadata of an agent's thread that says whose it is."""
 
-PRIVATE = frozenset({"threads", "assistants"})
+PRIVATE = frozenset({"threads", "assistants", "crons"})
 """Tables some of whose rows only some users of a workspace see."""
 
 

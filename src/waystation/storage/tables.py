@@ -170,13 +170,17 @@ threads = Table(
     _partial_index("ix_threads_expires_at", "expires_at", where=text("expires_at IS NOT NULL")),
     _partial_index("ix_threads_owner", *_OF_OWNER, "is_test_run", *_BY_ACTIVITY, where=OWNED),
     _partial_index("ix_threads_owner_status", *_OF_OWNER, "is_test_run", "status", *_BY_ACTIVITY, where=OWNED),
+    _partial_index("ix_threads_owner_pinned", *_OF_OWNER, *_BY_ACTIVITY, where=text(f"{OWNED} AND {PINNED}")),
     _partial_index(
-        "ix_threads_owner_pinned", *_OF_OWNER, "is_test_run", *_BY_ACTIVITY, where=text(f"{OWNED} AND {PINNED}")
+        "ix_threads_owner_attention",
+        *_OF_OWNER,
+        *_BY_ACTIVITY,
+        *("status", "is_test_run", "unread"),
+        where=text(f"{OWNED} AND {ATTENTION}"),
     ),
-    _partial_index("ix_threads_owner_attention", *_OF_OWNER, *_BY_ACTIVITY, where=text(f"{OWNED} AND {ATTENTION}")),
 )
 """From `owner_id` on: of threads of Managed Deep Agents only (`waystation.threads.owned`). The owner is the one user who sees such a
-thread. `title` is text as UTF-8."""
+thread. `title` is text as UTF-8. The last columns of the index for attention let SQLite count from it alone."""
 
 for _when, _dialect, _statement in (
     *(("after_create", "sqlite", statement) for statement in CREATE_LABELS),

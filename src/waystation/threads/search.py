@@ -161,9 +161,11 @@ def _page(conn: Connection, filters: Filters, order: Order, page: Page, source: 
 
 def count(conn: Connection, filters: Filters, access: Access) -> int:
     """How many threads match."""
-    # All of an owner's threads are counted best by the index of owners, which `_of_workspace` is for.
-    indexed = None if access.only_own and not filters.metadata else _indexed(filters, access)
+    indexed = filters.metadata if access.only_own else _indexed(filters, access)
     source = thread_source(conn, indexed, by_creation=True, count_only=True)
+    if access.only_own and not source.narrow:
+        owner = threads.c.workspace == access.workspace, threads.c.owner_id == access.member
+        source = replace(source, conditions=(*source.conditions, *owner))
     source = _of_workspace(conn, source, filters, Order(), access)
     matching = select(literal(1).label("one")).select_from(source.rows).where(*source.conditions)
     matching = access.limit(_filtered(conn, matching, filters, source, Order()), threads.c.metadata)
@@ -176,20 +178,17 @@ def _indexed(filters: Filters, access: Access) -> Mapping[str, Any] | None:
     """The metadata that is wanted, with what the caller's access asks for all the same, so that the search begins there."""
     required = access.required("threads")
     hidden = hidden_keys(threads.c.metadata, required)
-    return {**{key: value for key, value in required.items() if key not in hidden}, **(filters.metadata or {})}
+    given = filters.metadata or {}
+    return {**given, **{key: value for key, value in required.items() if key not in hidden and key not in given}}
 
 
 def _of_workspace(
     conn: Connection, source: ThreadSource, filters: Filters, order: Order, access: Access
 ) -> ThreadSource:
-    """`source`, or the threads of the caller's workspace, or those that are the caller's own, where they are better to start
-    from."""
+    """`source`, or the threads of the caller's workspace where they are better to start from."""
     if access.workspace is None or source.narrow or filters.ids is not None:
         return source
-    if access.only_own:
-        owner = threads.c.workspace == access.workspace, threads.c.owner_id == access.member
-        return replace(source, conditions=(*source.conditions, *owner))
-    if filters.status is not None:
+    if access.only_own or filters.status is not None:
         return source
     own = replace(source, conditions=(*source.conditions, threads.c.workspace == access.workspace))
     if order.column == "created_at":  # their index is in that order

@@ -83,7 +83,8 @@ class Desk:
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
-    async with served(tmp_path, default_model="demo:chat", heartbeat_s=0.5) as app:
+    models = {"once": {"model": "openai:gpt-test", "max_retries": 0}}
+    async with served(tmp_path, default_model="demo:chat", models=models, heartbeat_s=0.5) as app:
         yield app
 
 

@@ -24,10 +24,10 @@ from waystation.store.areas import forget
 
 __all__ = [
     "Commit",
-    "at_revision",
     "change",
     "clone",
     "create",
+    "files_at",
     "files_of",
     "find",
     "list_revisions",
@@ -35,6 +35,7 @@ __all__ = [
     "load_revision",
     "remove",
     "revision_row",
+    "row_of",
 ]
 
 _a = deep_agents.c
@@ -136,16 +137,16 @@ def remove(conn: Connection, agent_id: str, principal: Principal, access: Access
     forget(conn, row.workspace, memory.AREA, memory.memories_of(agent_id))
 
 
-def at_revision(conn: Connection, agent_id: str, number: int | None) -> tuple[dict[str, Any], dict[str, str]] | None:
-    """An agent's row and the files of its revision `number`, or of the newest; None if it is gone. For the server itself: nobody
-    is asked who may see it."""
+def row_of(conn: Connection, agent_id: str) -> dict[str, Any] | None:
+    """An agent's row, for the server itself: nobody is asked who may see it."""
     row = conn.execute(_FIND, {"agent_id": agent_id}).first()
-    if row is None:
-        return None
-    agent = row._asdict()
-    if number is not None:
-        agent["revision_number"] = number
-    return agent, files_of(conn, agent_id, _manifest(conn, agent))
+    return None if row is None else row._asdict()
+
+
+def files_at(conn: Connection, agent_id: str, number: int) -> dict[str, str] | None:
+    """The files of an agent's revision, for the server itself; None if it is gone."""
+    row = conn.execute(_REVISION, {"agent_id": agent_id, "number": number}).first()
+    return None if row is None else files_of(conn, agent_id, row.manifest)
 
 
 def list_revisions(conn: Connection, agent_id: str, before: int | None, limit: int) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -16,6 +17,7 @@ from waystation.deepagents.compile.request import CompileRequest
 from waystation.deepagents.compile.tools import Servers, list_servers
 from waystation.deepagents.models import Models
 from waystation.deepagents.tool_source import ToolsUnavailable
+from waystation.errors import NotSupported
 
 __all__ = ["Compiler"]
 
@@ -67,9 +69,7 @@ class Compiler:
 
     def _make(self, key: str, future: Future[Graph], request: CompileRequest, servers: Servers) -> None:
         try:
-            from waystation.deepagents.compile.graph import build_graph
-
-            graph = build_graph(request, servers, self._models.chat_model)
+            graph = _builder()(request, servers, self._models.chat_model)
         except BaseException as error:  # noqa: BLE001 - for whoever waits
             with self._lock:
                 if self._graphs.get(key) is future:
@@ -77,6 +77,17 @@ class Compiler:
             future.set_exception(error)
         else:
             future.set_result(graph)
+
+
+def _builder() -> Callable[..., Graph]:
+    """What makes graphs. Raises NotSupported where the library is not installed."""
+    try:
+        from waystation.deepagents.compile.graph import build_graph
+    except ModuleNotFoundError as error:
+        raise NotSupported(
+            f"Agents need the module {error.name}, which is not installed: pip install 'waystation[deepagents]'."
+        ) from None
+    return build_graph
 
 
 def _key(request: CompileRequest, servers: Servers) -> str:

@@ -11,10 +11,10 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from sqlalchemy import Connection
 
-from waystation.deepagents.agents import queries as agents
-from waystation.deepagents.compile import AgentDefinition, Compiler, CompileRequest, Skill, Toolbox, parse_tree
+from waystation.deepagents.compile import AgentDefinition, Compiler, CompileRequest, Skill, Toolbox
 from waystation.deepagents.models import Models, StandIns
 from waystation.deepagents.runs.admission import admit
+from waystation.deepagents.runs.definitions import Definitions
 from waystation.deepagents.runs.errors import AgentDeleted
 from waystation.deepagents.runs.pin import Pin
 from waystation.deepagents.runs.queries import pin_of_state
@@ -53,6 +53,7 @@ class ManagedGraph:
         """`memory` is where agents keep theirs; it is no part of what clients see of the store. `tools` are those of MCP servers, by
         the workspace that they are registered in."""
         self._db = db
+        self._definitions = Definitions(db)
         self._tools = tools
         self._memory = memory
         self._running = Compiler(models)
@@ -86,11 +87,11 @@ class ManagedGraph:
         yield adopted(graph, MANAGED_GRAPH, store, saver)
 
     async def _for_run(self, pin: Pin) -> AnyGraph:
-        found = await self._db.read(agents.at_revision, pin.agent_id, pin.revision)
-        if found is None:
+        definition = await self._definitions.at(pin.agent_id, pin.revision)
+        if definition is None:
             raise AgentDeleted
         request = CompileRequest(
-            _definition(*found),
+            definition,
             agent_id=pin.agent_id,
             user_id=pin.user_id,
             protect_memory=pin.protect_memory,
@@ -99,29 +100,25 @@ class ManagedGraph:
         return await self._running.graph(request)
 
     async def _shown(self, agent_id: str) -> AnyGraph:
-        found = await self._db.read(agents.at_revision, agent_id, None)
-        if found is None:
+        definition = await self._definitions.at(agent_id)
+        if definition is None:
             raise NotFound(f"There is no agent {agent_id}.")
-        return await self._unrun(_definition(*found))
+        return await self._unrun(definition)
 
     async def _of_thread(self, thread_id: str) -> AnyGraph:
         """The graph by which the thread came to its present state."""
         pin = await self._db.read(pin_of_state, thread_id)
-        found = None if pin is None else await self._db.read(agents.at_revision, pin.agent_id, pin.revision)
-        return await self._any() if found is None else await self._unrun(_definition(*found))
+        definition = None if pin is None else await self._definitions.at(pin.agent_id, pin.revision)
+        if pin is None or definition is None:
+            return await self._any()
+        return await self._unrun(definition, protect_memory=pin.protect_memory)
 
     async def _any(self) -> AnyGraph:
         return await self._unrun(ANY_AGENT)
 
-    async def _unrun(self, definition: AgentDefinition) -> AnyGraph:
+    async def _unrun(self, definition: AgentDefinition, *, protect_memory: bool = True) -> AnyGraph:
         # It runs no commands, so it needs no sandbox.
-        request = CompileRequest(replace(definition, backend="state"), agent_id=NOBODY, user_id=NOBODY)
+        request = CompileRequest(
+            replace(definition, backend="state"), agent_id=NOBODY, user_id=NOBODY, protect_memory=protect_memory
+        )
         return await self._still.graph(request)
-
-
-def _definition(agent: Mapping[str, Any], files: Mapping[str, str]) -> AgentDefinition:
-    """Raises UnprocessableInput for files that define no agent."""
-    settings = agent["settings"]
-    model = (settings.get("runtime") or {}).get("model") or {}
-    backend = (settings.get("backend") or {}).get("type", "state")
-    return parse_tree(files, model=model.get("model_id"), backend=backend)

@@ -14,6 +14,7 @@ from waystation.deepagents.errors import InvalidQuery
 from waystation.deepagents.identity import Principal
 from waystation.deepagents.paging import choice, cursor_at, flag, page_size, place_of
 from waystation.deepagents.threads.wire import SUMMARY
+from waystation.storage.containment import unindexed
 from waystation.storage.tables import ATTENTION, PINNED, threads
 from waystation.threads.models import ThreadStatus
 
@@ -90,7 +91,9 @@ def threads_page(conn: Connection, page: ThreadPage, principal: Principal, acces
         _t.owner_id == principal.user_id,
         _t.agent_id == page.agent_id,
     )
-    if not page.requires_attention or page.test_run:  # nothing of a test run requires attention
+    if page.is_pinned or page.requires_attention:  # the indexes of these are without it
+        statement = statement.where(unindexed(_t.is_test_run) == page.test_run)
+    else:
         statement = statement.where(_t.is_test_run == page.test_run)
     if page.requires_attention:
         statement = statement.where(ATTENTION)

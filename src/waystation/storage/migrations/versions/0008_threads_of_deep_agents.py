@@ -28,8 +28,9 @@ def upgrade() -> None:
     op.create_index("ix_threads_workspace_created_at", "threads", ["workspace", "created_at", "owner_id"])
     _index("ix_threads_owner", [*OF_OWNER, "is_test_run", *BY_ACTIVITY], OWNED)
     _index("ix_threads_owner_status", [*OF_OWNER, "is_test_run", "status", *BY_ACTIVITY], OWNED)
-    _index("ix_threads_owner_pinned", [*OF_OWNER, "is_test_run", *BY_ACTIVITY], f"{OWNED} AND {PINNED}")
-    _index("ix_threads_owner_attention", [*OF_OWNER, *BY_ACTIVITY], f"{OWNED} AND {ATTENTION}")
+    _index("ix_threads_owner_pinned", [*OF_OWNER, *BY_ACTIVITY], f"{OWNED} AND {PINNED}")
+    attention = [*OF_OWNER, *BY_ACTIVITY, "status", "is_test_run", "unread"]
+    _index("ix_threads_owner_attention", attention, f"{OWNED} AND {ATTENTION}")
 
 
 def _index(name: str, columns: list[str], where: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from managed_deepagents import ManagedDeepAgentsAPIError
 
-from tests.deepagents_threads.conftest import BASE, Party
+from tests.deepagents.threads.conftest import BASE, Party
 
 
 async def ids_of(me: Party, agent_id: str, **query: Any) -> list[str]:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from managed_deepagents import ManagedDeepAgentsAPIError
 
-from tests.deepagents_threads.conftest import BASE, Party
+from tests.deepagents.threads.conftest import BASE, Party
 
 REMEMBER = "remember the sea is blue"
 

@@ -10,7 +10,7 @@ from langgraph_sdk.errors import UnprocessableEntityError
 from managed_deepagents import ManagedDeepAgentsAPIError
 
 from tests.conftest import connected
-from tests.deepagents_threads.conftest import BASE, Party
+from tests.deepagents.threads.conftest import BASE, Party
 
 
 async def test_title(me: Party) -> None:

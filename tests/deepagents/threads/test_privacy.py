@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from managed_deepagents import ManagedDeepAgentsAPIError
 
-from tests.deepagents_threads.conftest import BASE, Party, parties, said
+from tests.deepagents.threads.conftest import BASE, Party, parties, said
 
 BODIES: dict[str, Any] = {
     "/threads/{thread_id}/state": {"values": {"messages": []}},
@@ -146,6 +146,20 @@ async def test_who_may_make_threads(users: dict[str, Party]) -> None:
         with pytest.raises(ManagedDeepAgentsAPIError) as error:
             await users["ben"].threads.create(agent_id=agent_id)
         assert error.value.status_code == status
+
+
+async def test_crons_of_an_agent_are_seen_by_who_may_read_it(users: dict[str, Party]) -> None:
+    for permissions, seen in (({"visibility": "user"}, 0), ({"visibility": "tenant"}, 1)):
+        agent_id = await users["ann"].agent(permissions=permissions)
+        cron: Any = await users["ann"].sdk.crons.create(agent_id, schedule="0 0 1 1 *", input=said("Hello"))
+        path = f"/runs/crons/{cron['cron_id']}"
+        for name, expected in (("ann", 1), ("ben", seen)):
+            party = users[name]
+            assert len(await party.sdk.crons.search(assistant_id=agent_id)) == expected
+            assert (await party.http.get(path)).status_code == (200 if expected else 404)
+            if not expected:
+                assert (await party.http.patch(path, json={"enabled": False})).status_code == 404
+                assert (await party.http.delete(path)).status_code == 404
 
 
 async def test_an_assistant_is_seen_by_who_may_read_the_agent(users: dict[str, Party]) -> None:
