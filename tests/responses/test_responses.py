@@ -138,15 +138,8 @@ async def test_an_interrupt(client: AsyncOpenAI, stream: bool) -> None:
 async def test_tools_of_the_client(client: AsyncOpenAI) -> None:
     parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
     tool = {"type": "function", "name": "paint", "description": "Paints.", "parameters": parameters, "strict": False}
-    events = [
-        valid(event)
-        async for event in await client.responses.create(
-            model="helper",
-            input="call paint",
-            tools=[tool],  # type: ignore[list-item]
-            stream=True,
-        )
-    ]
+    stream: Any = await client.responses.create(model="helper", input="call paint", tools=[tool], stream=True)  # type: ignore[list-item]
+    events = [valid(event) async for event in stream]
     [arguments] = [event for event in events if event.type == "response.function_call_arguments.done"]
     assert arguments.arguments == '{"city": "Paris"}'
     asked = events[-1].response

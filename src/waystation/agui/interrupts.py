@@ -34,7 +34,7 @@ def asked(interrupt: Mapping[str, Any]) -> Interrupt:
     value = interrupt.get("value")
     said: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
     schema = interrupt.get("response_schema") or _first(said, "response_schema", "responseSchema")
-    message = value if isinstance(value, str) else _first(said, "message", "question", "description")
+    message = value if isinstance(value, str) else _first(said, "message", "question", "description") or _actions(said)
     return Interrupt(
         id=str(interrupt.get("id")),
         reason=_text(said.get("reason")) or REASON,
@@ -70,6 +70,12 @@ def _answer(entry: ResumeEntry, value: Any) -> Any:
     if isinstance(value, Mapping) and isinstance(actions := value.get("action_requests"), list):
         return {"decisions": [{"type": "reject"} for _ in actions]}  # LangChain's own middleware knows no other form
     return {CANCELLED: True, "interrupt_id": entry.interrupt_id}
+
+
+def _actions(said: Mapping[str, Any]) -> str | None:
+    """What LangChain's middleware asks leave for."""
+    actions = [each for each in said.get("action_requests") or () if isinstance(each, Mapping)]
+    return "\n".join(str(each.get("description") or each.get("name")) for each in actions) or None
 
 
 def _first(said: Mapping[str, Any], *names: str) -> Any:

@@ -28,7 +28,7 @@ from waystation.runs.permission import creation_allowed
 from waystation.runs.watching import from_the_beginning
 from waystation.streams.bus import Subscription
 from waystation.streams.following import Follower
-from waystation.streams.response import StreamResponse
+from waystation.streams.response import NO_LONGER_VALID, StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
 from waystation.threads.current import Current, current
 from waystation.threads.history import history
@@ -70,7 +70,8 @@ async def run(request: Request, called: str) -> Response:
         cancel = None
         if body.on_disconnect == "cancel":
             cancel = answers.canceller(request, answers.OWN, thread_id, order.run_id)
-        return StreamResponse(_events(translation, follower, subscription), headers, cancel, resources.pop_all())
+        told = _events(translation, follower, subscription)
+        return StreamResponse(told, headers, cancel, resources.pop_all(), _refused(translation))
 
 
 async def _read(request: Request) -> RunAgentInput:
@@ -117,6 +118,10 @@ async def _at_rest(translation: Translation, thread: Current) -> AsyncGenerator[
     if thread.values is not None:
         yield _framed(translation.shows(thread.values))
     yield _framed(translation.rest(open_interrupts(thread)))
+
+
+def _refused(translation: Translation) -> bytes:
+    return frame(translation.broken(NO_LONGER_VALID, "unauthorized"))
 
 
 def _framed(events: Iterable[BaseEvent]) -> bytes:

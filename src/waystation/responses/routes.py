@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -22,14 +21,10 @@ from waystation.responses.errors import Refused
 from waystation.responses.items import input_items
 from waystation.responses.models import ResponseCreate
 from waystation.responses.response import Subject
-from waystation.responses.running import begun, followed, frames, waited
+from waystation.responses.running import begun, followed, followed_again, waited
 from waystation.responses.starting import Start
 from waystation.responses.stored import find, outcome_of
-from waystation.responses.streaming import Translation
 from waystation.runs import queries as runs
-from waystation.runs.watching import from_the_beginning
-from waystation.streams.response import StreamResponse
-from waystation.streams.sse import HEADERS as SSE_HEADERS
 from waystation.threads.deletion import delete_thread
 from waystation.threads.refresh import refresh_state
 
@@ -61,17 +56,7 @@ async def get_response(request: Request, response: str) -> Response:
     run, access = await find(request, response)
     if not flag(request, "stream"):
         return json_response(Subject.of(run).response(await outcome_of(request, access, run)))
-    if not run.kwargs.get("resumable"):
-        raise Refused(
-            "Only a response that was created with 'background' and 'stream' can be streamed again.", "stream"
-        )
-    server: Server = request.app.state.server
-    with ExitStack() as resources:
-        subscription = resources.enter_context(server.bus.subscribe(run.thread_id, run.run_id))
-        await subscription.announce()
-        follower = from_the_beginning(server, subscription, resumable=True)
-        translation = Translation(Subject.of(run), integer(request, "starting_after"))
-        return StreamResponse(frames(translation, follower, subscription), SSE_HEADERS, None, resources.pop_all())
+    return await followed_again(request, run, integer(request, "starting_after"))
 
 
 @router.post("/v1/responses/{response}/cancel", **operation("Cancel a response", answer=_OBJECT))

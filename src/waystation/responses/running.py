@@ -7,30 +7,34 @@ from contextlib import ExitStack, aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Row
 from starlette.requests import Request
 from starlette.responses import Response
 
 from waystation.encoding import decode, encode
 from waystation.http.responses import json_response
 from waystation.messages.content import conversation_of
-from waystation.responses.response import Outcome, failed
+from waystation.responses.errors import Refused
+from waystation.responses.response import Outcome, Subject, failed
 from waystation.responses.starting import Start
 from waystation.responses.stored import State, outcome_of, rested
-from waystation.responses.streaming import Translation
+from waystation.responses.streaming import Translation, event_frame
 from waystation.runs import answers, queries
 from waystation.runs.waiting import KEEP_ALIVE, ResultWaiter
 from waystation.runs.watching import from_the_beginning
+from waystation.streams import queries as event_queries
 from waystation.streams.bus import EndWaiter, Subscription
 from waystation.streams.following import Follower
-from waystation.streams.response import StreamResponse
+from waystation.streams.response import NO_LONGER_VALID, StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
 
 if TYPE_CHECKING:
     from waystation.app import Server
 
-__all__ = ["begun", "followed", "frames", "waited"]
+__all__ = ["begun", "followed", "followed_again", "waited"]
 
 HEARTBEAT = b": heartbeat\n\n"
+REFUSED = event_frame("error", 0, code="invalid_api_key", message=NO_LONGER_VALID, param=None)
 _JSON = {"content-type": "application/json"}
 
 
@@ -63,11 +67,29 @@ async def followed(request: Request, start: Start) -> Response:
         cancel = None
         if not start.subject.asked["background"]:
             cancel = answers.canceller(request, answers.OWN, order.thread_id, order.run_id)
-        body = frames(Translation(start.subject), follower, subscription)
-        return StreamResponse(body, SSE_HEADERS, cancel, resources.pop_all())
+        body = _frames(Translation(start.subject), follower, subscription)
+        return StreamResponse(body, SSE_HEADERS, cancel, resources.pop_all(), REFUSED)
 
 
-async def frames(
+async def followed_again(request: Request, run: Row[*tuple[Any, ...]], starting_after: int | None) -> Response:
+    """The events of a response that is in the background, from after this number on. Raises Refused where they are not kept."""
+    server: Server = request.app.state.server
+    if not run.kwargs.get("resumable"):
+        raise Refused(
+            "Only a response that was created with 'background' and 'stream' can be streamed again.", "stream"
+        )
+    last = await server.db.lookup(event_queries.last_of_run, run.thread_id, run.run_id)
+    if run.settled_at is not None and last is None:
+        raise Refused("The events of this response are no longer kept; retrieve it without 'stream'.", "stream")
+    with ExitStack() as resources:
+        subscription = resources.enter_context(server.bus.subscribe(run.thread_id, run.run_id))
+        await subscription.announce()
+        follower = from_the_beginning(server, subscription, resumable=True)
+        body = _frames(Translation(Subject.of(run), starting_after), follower, subscription)
+        return StreamResponse(body, SSE_HEADERS, None, resources.pop_all(), REFUSED)
+
+
+async def _frames(
     translation: Translation, follower: Follower, subscription: Subscription
 ) -> AsyncGenerator[bytes, None]:
     """The whole stream."""

@@ -14,7 +14,7 @@ from waystation.responses.response import Outcome, Subject, failed
 from waystation.responses.stored import State, rested
 from waystation.streams.events import Event, RunEnd
 
-__all__ = ["Translation"]
+__all__ = ["Translation", "event_frame"]
 
 Json = dict[str, Any]
 _INTERRUPTS = "__interrupt__"
@@ -154,8 +154,12 @@ class Translation:
     def _send(self, kind: str, **fields: Any) -> Iterator[bytes]:
         self._number += 1
         if self._number > self._silent_until:
-            data = encode({"type": kind, "sequence_number": self._number, **fields})
-            yield b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+            yield event_frame(kind, self._number, **fields)
+
+
+def event_frame(kind: str, number: int, **fields: Any) -> bytes:
+    """An event for the wire."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), encode({"type": kind, "sequence_number": number, **fields}))
 
 
 _NAMES = {
