@@ -264,3 +264,11 @@ async def test_a_client_that_goes_away(client: AsyncOpenAI) -> None:
         return (await client.responses.retrieve(response.id)).status == "cancelled"
 
     await eventually(cancelled)
+
+
+async def test_a_stream_that_is_over(client: AsyncOpenAI) -> None:
+    stream = await client.responses.create(model="helper", input="call weather", background=True, stream=True)
+    events = [event async for event in stream]
+    final = events[-1].response  # type: ignore[union-attr]
+    again = [event async for event in await client.responses.retrieve(final.id, stream=True)]
+    assert [event.to_dict() for event in again[2:]] == [event.to_dict() for event in events[2:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
 from sqlalchemy import Connection
 from starlette.requests import Request
 
@@ -12,6 +13,7 @@ from waystation.assistants.resolution import Assistant, ask_for, assistant_id_of
 from waystation.assistants.visible import opening, store_of
 from waystation.auth.access import Access
 from waystation.auth.filters import NOTHING
+from waystation.errors import WaystationError
 from waystation.http.authorization import caller_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["input_keys", "runnable"]
 
-OF_AGENTS = frozenset({"messages"})
+log = structlog.get_logger("waystation.assistants")
+
+A_CONVERSATION = frozenset({"messages"})
 """What agents that are made through the API take: they all have the same graph, which is compiled for each run."""
 
 
@@ -46,10 +50,16 @@ def _find(conn: Connection, access: Access, assistant_id: str, graphs: Graphs) -
 
 
 async def input_keys(request: Request, assistant: Assistant) -> frozenset[str]:
-    """The keys that an input of the assistant's graph has. Raises NotFound for a graph that this server does not have, and what
-    a factory raises."""
+    """The keys that an input of the assistant's graph has. Those of a graph whose factory makes none without a run are not known,
+    and taken for those of a conversation. Raises NotFound for a graph that this server does not have, and NotAGraph."""
     server: Server = request.app.state.server
     if server.graphs.own(assistant.graph_id) is not None:
-        return OF_AGENTS
+        return A_CONVERSATION
     graph_id, config = opening(request, {"graph_id": assistant.graph_id, "config": assistant.config})
-    return await server.graphs.introspection.input_keys(graph_id, config, store=store_of(request))
+    try:
+        return await server.graphs.introspection.input_keys(graph_id, config, store=store_of(request))
+    except WaystationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a factory may raise anything
+        log.info("a factory makes no graph without a run", graph_id=graph_id, error=repr(error))
+        return A_CONVERSATION

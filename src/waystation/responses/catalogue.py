@@ -14,7 +14,7 @@ from waystation.assistants.resolution import Assistant
 from waystation.assistants.runnable import input_keys, runnable
 from waystation.assistants.visible import search_allowed
 from waystation.auth.access import Access
-from waystation.errors import NotFound, UnprocessableInput
+from waystation.errors import NotFound, UnprocessableInput, WaystationError
 from waystation.responses.errors import ModelNotFound
 from waystation.timestamps import MICROSECONDS
 
@@ -33,11 +33,14 @@ async def models(request: Request) -> list[dict[str, Any]]:
     """The assistants that the caller sees and that take messages."""
     rows = await _visible(request)
     names = Counter(row["name"] for row in rows)
-    return [
-        wire_model(_called(request, row, names), row)
-        for row in rows
-        if "messages" in await input_keys(request, _assistant(row))
-    ]
+    return [wire_model(_called(request, row, names), row) for row in rows if await _is_model(request, row)]
+
+
+async def _is_model(request: Request, row: Row) -> bool:
+    try:
+        return "messages" in await input_keys(request, _assistant(row))
+    except WaystationError:  # whoever wants to use it is told
+        return False
 
 
 async def model_of(request: Request, called: str) -> Assistant:

@@ -24,6 +24,7 @@ from waystation.runs.waiting import KEEP_ALIVE, ResultWaiter
 from waystation.runs.watching import from_the_beginning
 from waystation.streams import queries as event_queries
 from waystation.streams.bus import EndWaiter, Subscription
+from waystation.streams.events import Event, RunEnd
 from waystation.streams.following import Follower
 from waystation.streams.response import NO_LONGER_VALID, StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
@@ -67,7 +68,7 @@ async def followed(request: Request, start: Start) -> Response:
         cancel = None
         if not start.subject.asked["background"]:
             cancel = answers.canceller(request, answers.OWN, order.thread_id, order.run_id)
-        body = _frames(Translation(start.subject), follower, subscription)
+        body = _frames(Translation(start.subject), follower.batches(), subscription)
         return StreamResponse(body, SSE_HEADERS, cancel, resources.pop_all(), REFUSED)
 
 
@@ -84,17 +85,33 @@ async def followed_again(request: Request, run: Row[*tuple[Any, ...]], starting_
     with ExitStack() as resources:
         subscription = resources.enter_context(server.bus.subscribe(run.thread_id, run.run_id))
         await subscription.announce()
-        follower = from_the_beginning(server, subscription, resumable=True)
-        body = _frames(Translation(Subject.of(run), starting_after), follower, subscription)
+        events = _again(server, run, from_the_beginning(server, subscription, resumable=True))
+        body = _frames(Translation(Subject.of(run), starting_after), events, subscription)
         return StreamResponse(body, SSE_HEADERS, None, resources.pop_all(), REFUSED)
 
 
+async def _again(server: Server, run: Row[*tuple[Any, ...]], follower: Follower) -> AsyncGenerator[list[Event], None]:
+    """The stored events of a run, and what comes after them."""
+    newest = await server.db.lookup(queries.find_run, run.thread_id, run.run_id, answers.OWN)
+    async with aclosing(follower.replay()) as stored:
+        async for events in stored:
+            yield events
+    if newest is None or newest.settled_at is not None:
+        yield [
+            Event(0, run.thread_id, run.run_id, "", b"", end=RunEnd("rollback" if newest is None else newest.status))
+        ]
+        return
+    async with aclosing(follower.batches()) as batches:
+        async for events in batches:
+            yield events
+
+
 async def _frames(
-    translation: Translation, follower: Follower, subscription: Subscription
+    translation: Translation, batches: AsyncGenerator[list[Event], None], subscription: Subscription
 ) -> AsyncGenerator[bytes, None]:
     """The whole stream."""
     yield b"".join(translation.begin())
-    async with aclosing(follower.batches()) as batches:
+    async with aclosing(batches):
         async for events in batches:
             told: list[bytes] = []
             for event in events:
