@@ -253,17 +253,14 @@ async def test_deleting(client: AsyncOpenAI, driver: Driver) -> None:
     assert (await driver.http.get(f"/threads/{thread_id}")).status_code == 404
 
 
-async def test_a_client_that_goes_away(client: AsyncOpenAI) -> None:
-    stream = await client.responses.create(model="slow_chat", input="1000", stream=True)
-    async for event in stream:
-        response = event.response  # type: ignore[union-attr]
-        break
-    await stream.close()
-
-    async def cancelled() -> bool:
-        return (await client.responses.retrieve(response.id)).status == "cancelled"
-
-    await eventually(cancelled)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_away(driver: Driver, stream: bool) -> None:
+    thread_id = await driver.thread()
+    body = {"model": "slow_chat", "input": "1000", "conversation": thread_id, "stream": stream}
+    async with driver.http.stream("POST", "/v1/responses", json=body) as response:
+        assert response.status_code == 200
+    [run] = await driver.runs(thread_id)
+    await driver.reaches(thread_id, run["run_id"], "interrupted")
 
 
 async def test_a_stream_that_is_over(client: AsyncOpenAI) -> None:

@@ -8,14 +8,12 @@ from ag_ui.core import AssistantMessage, ContentPart, Message, TextPart, ToolMes
 
 from waystation.encoding import decode
 from waystation.errors import UnprocessableInput
+from waystation.messages.content import OF_THE_DEVELOPER
 
 __all__ = ["message_from", "only_shown"]
 
 _KINDS = {"user": "human", "system": "system", "developer": "system"}
 _BLOCKS = {"audio": "audio", "video": "video", "document": "file"}
-
-OPENAI_ROLE = "__openai_role__"
-"""Where LangChain notes that a system message is one of the developer."""
 
 
 def only_shown(message: Message) -> bool:
@@ -34,7 +32,7 @@ def message_from(message: Message) -> dict[str, Any]:
         return {**wire, "type": "tool", "tool_call_id": message.tool_call_id, "status": status}
     wire["type"] = _KINDS[message.role]
     if message.role == "developer":
-        wire["additional_kwargs"] = {OPENAI_ROLE: "developer"}
+        wire["additional_kwargs"] = OF_THE_DEVELOPER
     name = getattr(message, "name", None)
     return wire if name is None else {**wire, "name": name}
 

@@ -23,7 +23,6 @@ from ag_ui.core import (
 )
 from ag_ui.core.types import AudioPart, DocumentPart, ImagePart, VideoPart
 
-from waystation.agui.incoming import OPENAI_ROLE
 from waystation.messages import content
 
 __all__ = ["messages_to", "tool_content"]
@@ -73,8 +72,8 @@ def _shown(message: content.Message, message_id: str) -> Iterator[Message]:
         call_id = str(message.get("tool_call_id"))
         yield ToolMessage(id=message_id, content=_content(message), tool_call_id=call_id, error=error)
     elif kind == "system":
-        extra = message.get("additional_kwargs") or {}
-        role = DeveloperMessage if extra.get(OPENAI_ROLE) == "developer" else SystemMessage
+        of_the_developer = message.get("additional_kwargs") == content.OF_THE_DEVELOPER
+        role = DeveloperMessage if of_the_developer else SystemMessage
         yield role(id=message_id, content=content.text_of(message), name=name)
 
 

@@ -21,7 +21,9 @@ RUNNING = "waystation.agui.running"
 
 @router.post("/agui/{assistant_id}", **operation("Run an assistant for an AG-UI front end", streams=True))
 async def run_agui(request: Request, assistant_id: str) -> Response:
-    if RUNNING not in sys.modules:  # the models of the protocol take a third of a second to be made: only if they are needed
+    if (
+        RUNNING not in sys.modules
+    ):  # the models of the protocol take a third of a second to be made: only if they are needed
         await asyncio.to_thread(import_module, RUNNING)
     from waystation.agui.running import run
 

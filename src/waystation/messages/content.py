@@ -7,9 +7,12 @@ from typing import Any
 
 from waystation.encoding import encode
 
-__all__ = ["Message", "conversation_of", "reasoning_of", "text_of", "tool_calls_of", "unanswered"]
+__all__ = ["OF_THE_DEVELOPER", "Message", "conversation_of", "reasoning_of", "text_of", "tool_calls_of", "unanswered"]
 
 Message = Mapping[str, Any]
+
+OF_THE_DEVELOPER = {"__openai_role__": "developer"}
+"""The ``additional_kwargs`` by which LangChain tells a message of the developer from one of the system."""
 
 
 def text_of(message: Message) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from waystation.encoding import decode
+from waystation.messages.content import OF_THE_DEVELOPER
 from waystation.responses.errors import Refused
 
 __all__ = ["MESSAGE", "messages_of", "output_of"]
@@ -48,7 +49,7 @@ def _messages(item: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
             raise Refused(f"Invalid value: {where}.role must be one of {', '.join(_TYPES)}.", f"{where}.role")
         message |= {"type": _TYPES[role], "content": _content(item.get("content"), f"{where}.content")}
         if role == "developer":
-            message["additional_kwargs"] = {"__openai_role__": "developer"}
+            message["additional_kwargs"] = OF_THE_DEVELOPER
         return [message | ({"tool_calls": []} if role == "assistant" else {})]
     if kind == "function_call":
         return [_call(item, item.get("call_id"), where)]
