@@ -82,6 +82,15 @@ async def test_several_at_once(driver: Driver) -> None:
     assert sorted(front.state["log"]) == sorted([f"{one.message}=1", f"{other.message}=2"])
 
 
+async def test_a_graph_without_messages(driver: Driver) -> None:
+    """What people say to the front end is not said to it."""
+    front = FrontEnd(driver.http, "hitl")
+    [interrupt] = (await front.says("hello", state={"x": "a"}))[-1].outcome.interrupts
+    events = await front.says("fine", resume=[answer(interrupt, "b")])
+    assert events[-1].outcome.type == "success"
+    assert front.state == {"x": "b!", "n": 1, "log": ["asked"]}
+
+
 async def test_breakpoints(driver: Driver) -> None:
     front = FrontEnd(driver.http, "breakpoint")
     front.state = {"x": 1}

@@ -135,7 +135,7 @@ async def test_an_interrupt(client: AsyncOpenAI, stream: bool) -> None:
     assert (await client.responses.retrieve(gone_on.id)).to_dict() == gone_on.to_dict()
 
 
-async def test_tools_of_the_client(client: AsyncOpenAI) -> None:
+async def test_tools_of_the_client(client: AsyncOpenAI, driver: Driver) -> None:
     parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
     tool = {"type": "function", "name": "paint", "description": "Paints.", "parameters": parameters, "strict": False}
     stream: Any = await client.responses.create(model="helper", input="call paint", tools=[tool], stream=True)  # type: ignore[list-item]
@@ -155,6 +155,8 @@ async def test_tools_of_the_client(client: AsyncOpenAI) -> None:
     )
     assert answer.output_text == "The tool said: a red house"
     assert kinds(answer) == ["message"]
+    without = await client.responses.create(model="helper", input="bye", previous_response_id=answer.id)
+    assert (await driver.state(await thread_of(driver, without)))["values"]["tools"] == []
     with pytest.raises(BadRequestError) as refused:
         await client.responses.create(model="chat", input="1", tools=[tool])  # type: ignore[list-item]
     assert (refused.value.param, refused.value.code) == ("tools", "unsupported_parameter")

@@ -55,7 +55,8 @@ def asked_of(given: RunAgentInput, options: Options, thread: Current, keys: froz
     thread waits for an answer that this is not.
 
     Raises UnprocessableInput."""
-    new = _new_messages(given.messages, thread)
+    takes_messages = "messages" in keys
+    new = _new_messages(given.messages, thread) if takes_messages else []
     if given.resume:
         command = command_of(given.resume, thread)
         return (
@@ -69,7 +70,6 @@ def asked_of(given: RunAgentInput, options: Options, thread: Current, keys: froz
     if any(interrupt.id != BREAKPOINT for interrupt in open_interrupts(thread)):
         return None
     state = _new_state(given, options, thread, keys)
-    takes_messages = "messages" in keys
     back_to = taken_back_to(given.messages, thread) if takes_messages else None
     if back_to is not None:
         place = [message.id for message in given.messages].index(back_to)

@@ -108,6 +108,8 @@ async def _create(server: Server, access: Access, place: _Place, order: Order) -
         return await server.engine.create_on(access, order, require_last, new_thread=False)
     except _GoneOn:
         # Another response continues the same one: each sees what was there, and not the other.
+        if place.state.checkpoint_id is None:
+            raise Refused("The previous response has left nothing to continue from.", "previous_response_id") from None
         config = order.kwargs["config"]
         configurable = {**config["configurable"], "checkpoint_id": place.state.checkpoint_id}
         kwargs = {**order.kwargs, "config": {**config, "configurable": configurable}}
@@ -175,7 +177,7 @@ def _body(
     place: _Place,
 ) -> RunCreate:
     """The run, as a client of the Agent Server would ask for it."""
-    state = {"messages": messages, **_tools(given, keys)}
+    state = {**({"messages": messages} if messages else {}), **_tools(given, keys, known=place.thread_id is not None)}
     fields: dict[str, Any] = {
         "assistant_id": assistant_id,
         "metadata": given.metadata,
@@ -184,21 +186,22 @@ def _body(
         "on_disconnect": "continue" if given.background else "cancel",
     }
     if BREAKPOINT in answers:
-        fields["command"] = {"update": state} if messages else None
+        fields["command"] = {"update": state} if state else None
     elif answers:
-        fields["command"] = {"resume": dict(answers), **({"update": state} if messages else {})}
+        fields["command"] = {"resume": dict(answers), "update": state or None}
     else:
-        fields["input"] = state
+        fields["input"] = {"messages": messages, **state}
     if not given.stored:
         return RunCreateStateless.model_validate(fields)
     new = place.thread_id is None
     return RunCreateStateful.model_validate({**fields, "if_not_exists": "create" if new else "reject"})
 
 
-def _tools(given: ResponseCreate, keys: frozenset[str]) -> dict[str, Any]:
-    """The client's tools as part of the state. Raises Refused where the graph would not see them."""
+def _tools(given: ResponseCreate, keys: frozenset[str], *, known: bool) -> dict[str, Any]:
+    """The client's tools as part of the state. On a thread that is `known`, those of earlier requests do not stay. Raises Refused
+    where the graph would not see them."""
     if not given.tools:
-        return {}
+        return {"tools": []} if known and "tools" in keys else {}
     if "tools" not in keys:
         raise unsupported(
             "tools", "the assistant's graph has no 'tools' in its input, so that it takes none from clients"
