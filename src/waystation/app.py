@@ -16,17 +16,19 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waystation.a2a.routes import router as a2a_routes
+from waystation.agui.routes import router as agui_routes
 from waystation.assembly import build_server
 from waystation.assistants.routes import router as assistant_routes
 from waystation.auth.project import custom_authentication
 from waystation.config import Config, HttpConfig, announce
 from waystation.config.http import DEFAULT_CORS
 from waystation.crons.routes import router as cron_routes
-from waystation.deepagents.error_bodies import ErrorBodies
+from waystation.deepagents.error_bodies import answer as deepagents_error
 from waystation.deepagents.routes import BASES, deepagent_routes
 from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
+from waystation.http.error_bodies import ErrorBodies
 from waystation.http.errors import HANDLERS
 from waystation.http.request_id import RequestIds
 from waystation.http.router import Dispatcher, Router
@@ -36,6 +38,9 @@ from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.http_spans import HttpSpans
 from waystation.observability.logs import configure_logs
 from waystation.protocol.routes import router as protocol_routes
+from waystation.responses.errors import PATHS as OPENAI_PATHS
+from waystation.responses.errors import answer as openai_error
+from waystation.responses.routes import router as openai_routes
 from waystation.roles import Role
 from waystation.runs.routes import router as run_routes
 from waystation.server import Server
@@ -161,10 +166,15 @@ def _api(config: Config, server: Server, **options: Any) -> Starlette:
 
 
 def _error_bodies(config: Config) -> ErrorBodies | None:
-    """Gives errors of the second API its own form."""
-    if "deepagents" in config.http.disabled:
-        return None
-    return ErrorBodies(tuple(config.http.mount_prefix + base for base in BASES))
+    """Gives errors of the APIs of others their own form."""
+    families = {"deepagents": (BASES, deepagents_error), "openai": (OPENAI_PATHS, openai_error)}
+    forms = {
+        config.http.mount_prefix + base: form
+        for family, (bases, form) in families.items()
+        if family not in config.http.disabled
+        for base in bases
+    }
+    return ErrorBodies(forms) if forms else None
 
 
 def _custom_app(config: Config, graphs: Graphs, role: Role) -> CustomApp | None:
@@ -208,6 +218,8 @@ def _routers(config: Config) -> list[Router]:
         "runs": [run_routes, webhook_routes, *([cron_routes] if config.crons_enabled else ())],
         "store": [store_routes],
         "deepagents": list(deepagent_routes()),
+        "agui": [agui_routes],
+        "openai": [openai_routes],
         "meta": [meta_routes],
         "mcp": [mcp_routes],
         "a2a": [a2a_routes],

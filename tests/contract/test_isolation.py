@@ -227,8 +227,9 @@ def parties(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield Parties(server, request.param)
 
 
-ELSEWHERE = ("/v1/deepagents/", "/v1/fleet/", "/v1/platform/hub/")
-"""Routes of deep agents, which `tests.deepagents.test_permission_matrix` asks as every kind of caller."""
+ELSEWHERE = ("/v1/deepagents/", "/v1/fleet/", "/v1/platform/hub/", "/v1/responses", "/v1/models", "/agui/")
+"""Routes of deep agents, which `tests.deepagents.test_permission_matrix` asks as every kind of caller, and of OpenAI and AG-UI, which
+`tests.responses.test_isolation` does."""
 
 
 def served_routes(app: Starlette) -> set[str]:

@@ -20,7 +20,20 @@ __all__ = [
     "unknown_keys",
 ]
 
-FAMILIES = ("assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "event_streaming", "deepagents")
+FAMILIES = (
+    "assistants",
+    "threads",
+    "runs",
+    "store",
+    "meta",
+    "mcp",
+    "a2a",
+    "ui",
+    "event_streaming",
+    "deepagents",
+    "agui",
+    "openai",
+)
 """Route families that ``http.disable_<family>`` switches off."""
 
 
@@ -86,6 +99,8 @@ class Http(Section):
     disable_ui: bool = False
     disable_event_streaming: bool = False
     disable_deepagents: bool = False
+    disable_agui: bool = False
+    disable_openai: bool = False
     disable_webhooks: bool = False
     enable_custom_route_auth: bool = False
     middleware_order: Literal["middleware_first", "auth_first"] = "middleware_first"

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
 
 from waystation.errors import WaystationError
 from waystation.http.errors import as_http_exception
 from waystation.http.responses import json_response
 
-__all__ = ["ErrorBodies", "code_and_detail"]
-
-log = structlog.get_logger("waystation.deepagents")
-
-Handler = Callable[[Request, Exception], Awaitable[Response]]
+__all__ = ["answer", "code_and_detail"]
 
 TYPE = "https://docs.langchain.com/errors/"
 
@@ -37,61 +31,6 @@ _CODES = {
 }
 
 
-class ErrorBodies:
-    """Answers errors of authentication and routes below the given paths: as exception handlers, which cost a request nothing, and
-    `around` an API whose errors would otherwise reach the handlers of a custom app."""
-
-    def __init__(self, below: tuple[str, ...]) -> None:
-        self._below = tuple(f"{path}/" for path in below)
-
-    def handlers(self, others: Mapping[Any, Any]) -> dict[Any, Any]:
-        """For Starlette's ``exception_handlers``: `others` answer what is not below the paths."""
-
-        def choosing(other: Handler) -> Handler:
-            async def handler(request: Request, error: Exception) -> Response:
-                if self._concerns(request.scope):
-                    return _response(request, error)
-                return await other(request, error)
-
-            return handler
-
-        return {kind: choosing(other) for kind, other in {Exception: _failed, **others}.items()}
-
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """`app`, whose errors below the paths are answered."""
-
-        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-            if not self._concerns(scope):
-                await app(scope, receive, send)
-                return
-            started = False
-
-            async def noting(message: Message) -> None:
-                nonlocal started
-                started = True
-                await send(message)
-
-            try:
-                await app(scope, receive, noting)
-            except Exception as error:
-                if started:
-                    raise
-                if not isinstance(error, (WaystationError, HTTPException)):
-                    log.error("request failed", path=scope["path"], exc_info=error)
-                await _response(Request(scope), error)(scope, receive, send)
-
-        return answered
-
-    def _concerns(self, scope: Scope) -> bool:
-        path: str = scope.get("path", "")  # a lifespan has none
-        return scope["type"] == "http" and path.startswith(self._below)
-
-
-async def _failed(_request: Request, _error: Exception) -> Response:
-    """What Starlette answers without a handler. It goes on to raise the error, which is then logged."""
-    return PlainTextResponse("Internal Server Error", 500)
-
-
 def code_and_detail(request: Request, error: WaystationError | HTTPException) -> tuple[str, str]:
     """What the structured form says of `error`."""
     code = getattr(error, "code", None)
@@ -100,7 +39,8 @@ def code_and_detail(request: Request, error: WaystationError | HTTPException) ->
     return code or _code(error.status_code), str(error.detail)
 
 
-def _response(request: Request, error: Exception) -> Response:
+def answer(request: Request, error: Exception) -> Response:
+    """`error` in whichever form it has here."""
     code = getattr(error, "code", None)
     if isinstance(error, WaystationError):
         error = as_http_exception(request, error)

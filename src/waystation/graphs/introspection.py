@@ -12,6 +12,7 @@ from langgraph.store.base import BaseStore
 
 from waystation.graphs.access import AccessContext, AnyGraph
 from waystation.graphs.drawing import drawing
+from waystation.graphs.inputs import input_keys
 from waystation.graphs.schemas import JsonSchema, schemas, subgraph_schemas
 
 __all__ = ["Introspection"]
@@ -99,6 +100,22 @@ class Introspection:
         async with self._open(graph_id, config, user, store) as graph:
             found = await drawing(graph, xray)
         if xray <= DEEPEST_KEPT:
+            self._keep(graph_id, key, found)
+        return found
+
+    async def input_keys(
+        self,
+        graph_id: str,
+        config: RunnableConfig | None = None,
+        user: Any = None,
+        store: BaseStore | None = None,
+    ) -> frozenset[str]:
+        """The keys that an input of the graph has; none if its input is no object."""
+        key = ("input_keys", graph_id)
+        found: frozenset[str] | None = self._kept.get(key)
+        if found is None:
+            async with self._open(graph_id, config, user, store) as graph:
+                found = input_keys(graph)
             self._keep(graph_id, key, found)
         return found
 

@@ -22,7 +22,7 @@ from waystation.streams.thread_stream import THREAD_NOT_FOUND
 if TYPE_CHECKING:
     from waystation.app import Server
 
-__all__ = ["joined", "live", "mode_filter"]
+__all__ = ["from_the_beginning", "joined", "live", "mode_filter"]
 
 
 Wanted = Callable[[Event], bool]
@@ -44,12 +44,16 @@ def mode_filter(modes: Sequence[str]) -> Wanted:
 async def live(server: Server, subscription: Subscription, *, resumable: bool) -> AsyncGenerator[bytes, None]:
     """Frames of everything from the beginning of the run that `subscription` is for, until it is settled. The caller has
     subscribed before the run was created."""
-    follower = Follower(
-        server.db, server.bus, subscription, server.config.heartbeat_s, after=BEGINNING, stored=resumable
-    )
+    follower = from_the_beginning(server, subscription, resumable=resumable)
     async with aclosing(_frames(follower, subscription, mode_filter(()), resumable)) as frames:
         async for piece in frames:
             yield piece
+
+
+def from_the_beginning(server: Server, subscription: Subscription, *, resumable: bool) -> Follower:
+    """Everything of the run that `subscription` is for. The caller has subscribed before the run was created, or it is
+    `resumable`."""
+    return Follower(server.db, server.bus, subscription, server.config.heartbeat_s, after=BEGINNING, stored=resumable)
 
 
 async def joined(

@@ -15,12 +15,14 @@ from waystation.encoding import encode
 from waystation.http.router import server_app
 from waystation.streams.sse import raw_frame
 
-__all__ = ["StreamResponse"]
+__all__ = ["NO_LONGER_VALID", "StreamResponse"]
 
 RECONNECT = b": the server is stopping; reconnect to go on\r\n\r\n"
 """For an event stream. Only a comment: of a ``retry`` field some clients would make an event without a name."""
 
-REFUSED = raw_frame("error", encode({"error": "HTTPException", "message": "401: The credentials are no longer valid."}))
+NO_LONGER_VALID = "The credentials are no longer valid."
+
+REFUSED = raw_frame("error", encode({"error": "HTTPException", "message": f"401: {NO_LONGER_VALID}"}))
 
 LAST_WORD_S = 1
 """How long sending that may take."""
@@ -42,13 +44,16 @@ class StreamResponse(Response):
         headers: Mapping[str, str],
         on_disconnect: Callable[[], Awaitable[None]] | None = None,
         resources: ExitStack | None = None,
+        refused: bytes = REFUSED,
     ) -> None:
+        """`refused` is the last event of a stream to a caller that is no longer let in."""
         self.status_code = 200
         self.background = None
         self.init_headers(headers)
         self._body = body
         self._on_disconnect = on_disconnect
         self._resources = resources
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.current_task()
@@ -110,7 +115,7 @@ class StreamResponse(Response):
             return
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_WORD_S):
-                await send({"type": "http.response.body", "body": REFUSED, "more_body": True})
+                await send({"type": "http.response.body", "body": self._refused, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _is_event_stream(self) -> bool:

@@ -1,0 +1,1 @@
+"""LangChain messages as JSON, as far as other protocols show them: what they say, and how they arrive."""

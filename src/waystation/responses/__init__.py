@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: its clients against any assistant that takes messages. A response is a run on a thread."""
