@@ -347,16 +347,28 @@ looking = line(("sub", _looking.compile()), state=MessagesState)
 """Does what the calls of its input say, and fails if a tool does."""
 
 
-def _helper() -> Any:
+class Dripping(Asked):
+    """The same, at 40 tokens a second."""
+
+    async def _astream(self, messages: Any, stop: Any = None, run_manager: Any = None, **options: Any) -> Any:
+        for chunk in self._stream(messages, stop, None, **options):
+            await asyncio.sleep(0.025)
+            yield chunk
+
+
+def _helper(description: str) -> Any:
     from langchain.agents import create_agent  # a third of a second, which only this graph needs
 
+    if description.isdigit():
+        answer = AIMessage(" ".join(f"w{i}" for i in range(int(description))))
+        return create_agent(Dripping(messages=iter([answer])), name="helper")
     return create_agent(Asked(messages=iter([AIMessage("found it")])), name="helper")
 
 
 @tool("task")
 async def delegate(description: str, subagent_type: str) -> str:
-    """Has somebody else do it, as deep agents do."""
-    done = await _helper().ainvoke({"messages": [("user", description)]})
+    """Has somebody else do it, as deep agents do: to count, if it is a number."""
+    done = await _helper(description).ainvoke({"messages": [("user", description)]})
     return str(done["messages"][-1].text)
 
 
@@ -365,17 +377,31 @@ def call_helper(state: MessagesState) -> Any:
     return {"messages": [AIMessage("", tool_calls=[call], id="calls")]}
 
 
-_delegating = StateGraph(MessagesState)
-_delegating.add_node("model", call_helper)
-_delegating.add_node("tools", ToolNode([delegate]))
-_delegating.add_edge(START, "model")
-_delegating.add_conditional_edges(
-    "model",
-    lambda state: [
-        Send("tools", {"__type": "tool_call_with_context", "tool_call": call, "state": state})
-        for call in state["messages"][-1].tool_calls
-    ],
-    ["tools"],
-)
-_delegating.add_edge("tools", END)
-delegating = _delegating.compile()
+def call_helpers(state: MessagesState) -> Any:
+    """One for each number that the message names, all at the same time."""
+    calls = [
+        {"name": "task", "args": {"description": number, "subagent_type": "helper"}, "id": f"call-{number}"}
+        for number in str(state["messages"][-1].content).split()
+    ]
+    return {"messages": [AIMessage("", tool_calls=calls)]}
+
+
+def _delegation(model: Any) -> Any:
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", model)
+    graph.add_node("tools", ToolNode([delegate]))
+    graph.add_edge(START, "model")
+    graph.add_conditional_edges(
+        "model",
+        lambda state: [
+            Send("tools", {"__type": "tool_call_with_context", "tool_call": call, "state": state})
+            for call in state["messages"][-1].tool_calls
+        ],
+        ["tools"],
+    )
+    graph.add_edge("tools", END)
+    return graph.compile()
+
+
+delegating = _delegation(call_helper)
+delegating_in_parallel = _delegation(call_helpers)

@@ -34,7 +34,7 @@ export async function rejectsWith(status, promise) {
   });
 }
 
-/** A way to the server that can be cut: `cut()` drops the open connections, as a lost network does. */
+/** A way to the server that can be cut: `cut()` drops the open connections, as a lost network does, and says how many. */
 export async function fragilePath() {
   const target = new URL(url);
   const open = new Set();
@@ -53,7 +53,11 @@ export async function fragilePath() {
   await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${proxy.address().port}`,
-    cut: () => open.forEach((socket) => socket.destroy()),
+    cut: () => {
+      const count = open.size;
+      open.forEach((socket) => socket.destroy());
+      return count;
+    },
     close: () => {
       open.forEach((socket) => socket.destroy());
       proxy.close();
