@@ -40,6 +40,9 @@ STALL_S = 0.5
 MAX_LOOPS = 32
 """Loops started at most: past that, runs queue up behind the blocking ones."""
 
+LEFT_S = 0.5
+"""How long tasks may take to end that are left when a loop is stopped."""
+
 STACK_LINES = 12
 """Innermost frames of a blocking stack that the log shows."""
 
@@ -120,6 +123,7 @@ class _RunnerLoop:
         self._beat()
         self.loop.run_forever()
         with contextlib.suppress(RuntimeError):
+            self.loop.run_until_complete(_end_tasks())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
@@ -182,6 +186,15 @@ class RunnerLoops:
                         hint="call blocking code with asyncio.to_thread, or make the node a plain def",
                         stack=stack,
                     )
+
+
+async def _end_tasks() -> None:
+    """Cancel what is left on the loop. A generator in use by a task cannot be closed under it."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=LEFT_S)
 
 
 def _node(context: contextvars.Context) -> str | None:
