@@ -119,10 +119,9 @@ def test_strangers_are_told_in_the_form_of_the_api(parties: Parties) -> None:
             client.models.list()
 
 
+@pytest.mark.parametrize("parties", ["handlers"], indirect=True)
 def test_what_handlers_are_asked(parties: Parties) -> None:
     """A run of these protocols is made like any other: its owner is noted by the project's handlers."""
-    if parties._kind != "handlers":
-        pytest.skip("about handlers")
     with parties.stranger() as http, client_of(http) as client:
         made = client.responses.create(model="helper", input="x")
         [thread] = http.post("/threads/search", json={}).raise_for_status().json()

@@ -55,7 +55,8 @@ async def input_keys(request: Request, assistant: Assistant) -> frozenset[str]:
     server: Server = request.app.state.server
     if server.graphs.own(assistant.graph_id) is not None:
         return A_CONVERSATION
-    graph_id, config = opening(request, {"graph_id": assistant.graph_id, "config": assistant.config})
+    row = {"assistant_id": assistant.assistant_id, "graph_id": assistant.graph_id, "config": assistant.config}
+    graph_id, config = opening(request, row)
     try:
         return await server.graphs.introspection.input_keys(graph_id, config, store=store_of(request))
     except WaystationError:
