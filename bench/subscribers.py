@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 CHANNELS = ["values", "updates", "messages", "tools", "custom", "lifecycle", "input", "tasks", "checkpoints"]
-END = b"lc||completed"
+DATA, END = b"data: ", b"lc||completed"
 
 
 async def follow(url: str, thread_id: str, ready: asyncio.Semaphore) -> int:
@@ -37,7 +37,7 @@ async def follow(url: str, thread_id: str, ready: asyncio.Semaphore) -> int:
     while END not in left:
         piece = await reader.read(262_144)
         assert piece, "the stream ended"
-        count += piece.count(b"data: ")
+        count += (left[1 - len(DATA) :] + piece).count(DATA)
         left = left[-len(END) :] + piece
     writer.close()
     return count
