@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -14,9 +14,10 @@ from waystation.a2a.states import state_of
 from waystation.a2a.wire import Task, View, task_to_wire
 from waystation.encoding import encode, to_plain
 from waystation.errors import SealBroken
+from waystation.threads.interrupts import open_interrupts
 from waystation.webhooks import put
 
-__all__ = ["leave_pushes", "open_interrupts"]
+__all__ = ["leave_pushes"]
 
 log = structlog.get_logger("waystation.a2a")
 
@@ -49,19 +50,13 @@ def leave_pushes(
             now,
             row.message_id,
             to_plain(values),
-            list(open_interrupts(asked)),
+            open_interrupts(asked),
             error,
         )
         for push in pushes:
             _put(conn, task, run_id, push, now)
     except SealBroken as broken:  # the run has to end all the same
         log.error("nobody can be notified of a task", task_id=row.task_id, error=broken.message)
-
-
-def open_interrupts(of_tasks: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
-    """The interrupts of a thread, which are grouped by the graph's tasks, one after the other."""
-    for group in (of_tasks or {}).values():
-        yield from group
 
 
 def _put(conn: Connection, task: Task, run_id: str, push: Push, now: int) -> None:

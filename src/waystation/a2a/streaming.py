@@ -12,10 +12,10 @@ from waystation.a2a.tasks import found, load
 from waystation.a2a.wire import Task, View, artifact_update, artifacts_of, status_update, task_to_wire, text_of
 from waystation.auth.access import Access
 from waystation.encoding import decode, encode
+from waystation.runs.watching import from_the_beginning
 from waystation.server import Server
 from waystation.streams.bus import Subscription
-from waystation.streams.events import BEGINNING, Event
-from waystation.streams.following import Follower
+from waystation.streams.events import Event
 from waystation.streams.sse import HEARTBEAT, raw_frame
 from waystation.timestamps import now_us
 
@@ -41,7 +41,7 @@ async def task_frames(
     yield _frame(task_to_wire(task, view), view.generation, answer)
     if subscription is None:
         return
-    follower = Follower(server.db, server.bus, subscription, server.config.heartbeat_s, after=BEGINNING, stored=False)
+    follower = from_the_beginning(server, subscription, resumable=False)
     async with aclosing(follower.batches()) as batches:
         async for events in batches:
             if not events:

@@ -11,13 +11,13 @@ from starlette.requests import Request
 
 from waystation.a2a import queries
 from waystation.a2a.errors import task_not_found
-from waystation.a2a.notices import open_interrupts
 from waystation.a2a.states import state_of
 from waystation.a2a.wire import Task
 from waystation.auth.access import Access
 from waystation.encoding import to_plain
 from waystation.http.authorization import allowed
 from waystation.threads.history import history
+from waystation.threads.interrupts import open_interrupts
 
 if TYPE_CHECKING:
     from waystation.app import Server
@@ -58,7 +58,7 @@ async def load(server: Server, access: Access, row: TaskRow, *, values_too: bool
     checkpoint, which is read if `values_too`."""
     state = state_of(row.status, awaits=row.awaits)
     if row.newest or row.status is None:
-        values, interrupts, error = row.values, list(open_interrupts(row.interrupts)), row.error
+        values, interrupts, error = row.values, open_interrupts(row.interrupts), row.error
     else:
         last = {"run_id": row.run_id}
         states = await history(server, access, row.thread_id, 1, metadata=last) if values_too else []

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from waystation.a2a.states import Generation, Scope, State, wire_role, wire_state
 from waystation.encoding import encode
+from waystation.messages.content import conversation_of
 from waystation.timestamps import iso
 
 __all__ = ["HISTORY", "Task", "View", "artifact_update", "artifacts_of", "status_update", "task_to_wire", "text_of"]
@@ -130,7 +131,7 @@ def _status(task: Task, generation: Generation) -> dict[str, Any]:
 
 
 def _history(task: Task, view: View) -> Iterator[dict[str, Any]]:
-    messages = _of_task(task) if view.scope == "task" else _messages(task.values)
+    messages = _of_task(task) if view.scope == "task" else conversation_of(task.values)
     for number, message in enumerate(messages):
         role = _role(message)
         if role is not None and (parts := list(_parts(message.get("content"), view.generation))):
@@ -151,14 +152,9 @@ def _message(
     }
 
 
-def _messages(values: Any) -> list[Mapping[str, Any]]:
-    found = values.get("messages") if isinstance(values, Mapping) else None
-    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
-
-
 def _of_task(task: Task) -> list[Mapping[str, Any]]:
     """The part of the conversation that begins with the task's first message; all of it if that cannot be told."""
-    messages = _messages(task.values)
+    messages = conversation_of(task.values)
     begins = [n for n, each in enumerate(messages) if task.message_id and each.get("id") == task.message_id]
     return messages[begins[0] :] if begins else messages
 

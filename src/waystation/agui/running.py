@@ -28,6 +28,7 @@ from waystation.streams.bus import Subscription
 from waystation.streams.following import Follower
 from waystation.streams.response import NO_LONGER_VALID, StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
+from waystation.streams.sse import HEARTBEAT_LF
 from waystation.threads.current import Current, current
 from waystation.threads.history import history
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from waystation.app import Server
 
 __all__ = ["run"]
-
-HEARTBEAT = b": heartbeat\n\n"
 
 STATES = 1_000
 """Beginnings of runs that are looked through for a message that is to be answered anew."""
@@ -101,7 +100,7 @@ async def _events(
             told: list[BaseEvent] = []
             for event in events:
                 told += translation.take(event) if event.end is None else translation.end(event.end)
-            yield _framed(told) if events else HEARTBEAT
+            yield _framed(told) if events else HEARTBEAT_LF
             if any(event.end is not None for event in events):
                 return
     if subscription.overflowed:

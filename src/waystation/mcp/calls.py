@@ -19,9 +19,8 @@ from waystation.mcp.tools import WHOLE, arguments_schema, find
 from waystation.runs.models import RunCreateStateless
 from waystation.runs.starting import OWN, canceller, order_of, start_awaited, start_followed
 from waystation.runs.waiting import ResultWaiter
+from waystation.runs.watching import from_the_beginning
 from waystation.streams.bus import EndWaiter, Subscription
-from waystation.streams.events import BEGINNING
-from waystation.streams.following import Follower
 
 if TYPE_CHECKING:
     from waystation.app import Server
@@ -111,7 +110,7 @@ async def _input(request: Request, assistant_id: str, arguments: dict[str, Any])
 
 async def _tell(server: Server, subscription: Subscription, on_step: Steps) -> None:
     """Tell of each node that finishes, until the run is over."""
-    follower = Follower(server.db, server.bus, subscription, server.config.heartbeat_s, after=BEGINNING, stored=False)
+    follower = from_the_beginning(server, subscription, resumable=False)
     finished = 0
     async with aclosing(follower.batches()) as batches:
         async for events in batches:

@@ -12,17 +12,17 @@ from sqlalchemy import Connection, Row
 from starlette.requests import Request
 
 from waystation.auth.access import Access
-from waystation.http.authorization import access_of, allowed
+from waystation.http.authorization import allowed
 from waystation.http.bodies import Body, describe
-from waystation.http.configurable import server_configurable
 from waystation.protocol.models import CommandFailed
 from waystation.runs import queries
 from waystation.runs.models import MultitaskStrategy, RunCreateStateful
-from waystation.runs.order import Order, order_from
+from waystation.runs.order import Order
 from waystation.runs.permission import creation_allowed
+from waystation.runs.starting import order_of
 from waystation.runs.translate import EVENT_STREAMING, EVENT_STREAMING_MODES
 from waystation.runs.waiting import until_over
-from waystation.threads.ttl import default_ttl
+from waystation.threads.interrupts import open_interrupts
 
 if TYPE_CHECKING:
     from waystation.app import Server
@@ -152,10 +152,7 @@ def _body(**fields: Any) -> RunCreateStateful:
 
 
 def _order(request: Request, thread_id: str, body: RunCreateStateful) -> Order:
-    server: Server = request.app.state.server
-    order = order_from(
-        body, thread_id, server_configurable(request), access_of(request).user_id, default_ttl(server.config)
-    )
+    order = order_of(request, body, thread_id)
     return replace(order, kwargs={**order.kwargs, EVENT_STREAMING: True})
 
 
@@ -173,8 +170,7 @@ def _waits(conn: Connection, thread: Row[*tuple[Any, ...]] | None) -> bool:
 
 
 def _interrupt_ids(thread: Row[*tuple[Any, ...]] | None) -> set[str]:
-    tasks = thread.interrupts or {} if thread is not None else {}
-    return {interrupt["id"] for interrupts in tasks.values() for interrupt in interrupts}
+    return set() if thread is None else {each["id"] for each in open_interrupts(thread.interrupts)}
 
 
 def _no_such_interrupt(interrupt_id: str) -> CommandFailed:

@@ -28,13 +28,13 @@ from waystation.streams.events import Event, RunEnd
 from waystation.streams.following import Follower
 from waystation.streams.response import NO_LONGER_VALID, StreamResponse
 from waystation.streams.sse import HEADERS as SSE_HEADERS
+from waystation.streams.sse import HEARTBEAT_LF
 
 if TYPE_CHECKING:
     from waystation.app import Server
 
 __all__ = ["begun", "followed", "followed_again", "waited"]
 
-HEARTBEAT = b": heartbeat\n\n"
 REFUSED = event_frame("error", 0, code="invalid_api_key", message=NO_LONGER_VALID, param=None)
 _JSON = {"content-type": "application/json"}
 
@@ -115,7 +115,7 @@ async def _frames(
             for event in events:
                 told += translation.take(event) if event.end is None else translation.end(event.end)
             if told or not events:
-                yield b"".join(told) or HEARTBEAT
+                yield b"".join(told) or HEARTBEAT_LF
             if any(event.end is not None for event in events):
                 return
     if subscription.overflowed:

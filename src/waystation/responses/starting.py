@@ -105,7 +105,7 @@ async def _create(server: Server, access: Access, place: _Place, order: Order) -
             raise _GoneOn
 
     try:
-        return await server.engine.create_on(access, order, require_last, new_thread=False)
+        return await server.engine.create_on(access, order, require_last)
     except _GoneOn:
         # Another response continues the same one: each sees what was there, and not the other.
         if place.state.checkpoint_id is None:

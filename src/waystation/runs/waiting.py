@@ -19,6 +19,7 @@ from waystation.streams import last_words
 from waystation.streams import queries as event_queries
 from waystation.streams.bus import Bus, EndWaiter
 from waystation.streams.looks import Looks
+from waystation.threads.interrupts import open_interrupts
 
 if TYPE_CHECKING:
     from waystation.app import Server
@@ -135,9 +136,7 @@ def final_result(thread: Row[*tuple[Any, ...]] | None) -> bytes:
     if thread.status == "error" and thread.error:
         return encode({"__error__": thread.error})
     if thread.status == "interrupted" and thread.interrupts:
-        waiting = [
-            {"id": each.get("id"), "value": each.get("value")} for task in thread.interrupts.values() for each in task
-        ]
+        waiting = [{"id": each.get("id"), "value": each.get("value")} for each in open_interrupts(thread.interrupts)]
         return encode({"__interrupt__": waiting})
     return encode(thread.values if thread.values is not None else {})
 

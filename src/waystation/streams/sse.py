@@ -5,9 +5,12 @@ from __future__ import annotations
 from waystation.encoding import encode
 from waystation.streams.events import Event, event_id
 
-__all__ = ["HEADERS", "HEARTBEAT", "INTERRUPTED", "frame", "raw_frame", "slow_consumer"]
+__all__ = ["HEADERS", "HEARTBEAT", "HEARTBEAT_LF", "INTERRUPTED", "frame", "raw_frame", "slow_consumer"]
 
 HEARTBEAT = b": heartbeat\r\n\r\n"
+
+HEARTBEAT_LF = b": heartbeat\n\n"
+"""For streams of protocols whose events are framed with bare newlines."""
 
 INTERRUPTED = b": live events are interrupted\r\n\r\n"
 """What is published while the bus is down may never arrive, and for a run that is not resumable nothing can make up for it."""

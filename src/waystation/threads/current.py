@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 from waystation.auth.access import Access
 from waystation.storage.prepared import Prepared
 from waystation.storage.tables import threads
+from waystation.threads.interrupts import open_interrupts
 
 __all__ = ["Current", "current"]
 
@@ -41,5 +42,4 @@ def current(conn: Connection, thread_id: str, access: Access) -> Current | None:
     row = _CURRENT.within(access, threads.c.metadata).first(conn, {"thread_id": thread_id})
     if row is None:
         return None
-    interrupts = tuple(each for of_task in (row.interrupts or {}).values() for each in of_task)
-    return Current(row.status, row.values, interrupts, row.error)
+    return Current(row.status, row.values, tuple(open_interrupts(row.interrupts)), row.error)

@@ -17,7 +17,6 @@ from waystation.deepagents.runs.queries import require_thread_of
 from waystation.deepagents.threads import queries as threads
 from waystation.deepagents.threads.calls import ThreadCall
 from waystation.deepagents.threads.models import NewThread
-from waystation.reserved import strip_metadata
 from waystation.runs.models import RunCreateStateful
 from waystation.runs.order import Order
 from waystation.runs.permission import creation_allowed
@@ -46,7 +45,7 @@ class Start:
             require_thread_of(conn, thread_id, agent_id, access)
 
         engine = request.app.state.server.engine
-        return cls(run, order, partial(engine.create_on, access, prepare=prepare, new_thread=False))
+        return cls(run, order, partial(engine.create_on, access, prepare=prepare))
 
     @classmethod
     async def on_new(
@@ -55,12 +54,7 @@ class Start:
         """A run on a thread that is made with it, or that is there already if `thread` allows it. Storing it raises what making
         a thread raises."""
         thread_id = thread.thread_id or str(uuid7())
-        asked = {
-            "thread_id": thread_id,
-            "metadata": strip_metadata(thread.metadata),
-            "if_exists": thread.if_exists or "raise",
-        }
-        call = await ThreadCall.of(request, "create", asked)
+        call = await ThreadCall.of(request, "create", thread.asked(thread_id))
         access, order = await _permitted(request, run, thread_id, timezone)
         agent_id, ttl = run.assistant_id, default_ttl(call.server.config)
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from waystation.deepagents.bodies import rule
 from waystation.http.bodies import Body
+from waystation.reserved import strip_metadata
 
 __all__ = ["BulkUpdate", "NewThread", "ThreadCreate", "ThreadUpdate", "Uuid"]
 
@@ -55,6 +56,14 @@ class NewThread(Body):
         return {
             "is_test_run": bool(options.test_run),
             "skip_memory_write_protection": bool(options.skip_memory_write_protection),
+        }
+
+    def asked(self, thread_id: str) -> dict[str, Any]:
+        """The event ``threads.create`` as the project's handlers get it."""
+        return {
+            "thread_id": thread_id,
+            "metadata": strip_metadata(self.metadata),
+            "if_exists": self.if_exists or "raise",
         }
 
 

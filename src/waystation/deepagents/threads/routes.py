@@ -47,12 +47,7 @@ async def list_agent_threads(request: Request) -> Response:
 async def create_agent_thread(request: Request) -> Response:
     body = await read_agent_body(request, ThreadCreate)
     thread_id = str(uuid7()) if body.thread_id is None else body.thread_id
-    asked = {
-        "thread_id": thread_id,
-        "metadata": strip_metadata(body.metadata),
-        "if_exists": body.if_exists or "raise",
-    }
-    call = await ThreadCall.of(request, "create", asked)
+    call = await ThreadCall.of(request, "create", body.asked(thread_id))
     agent = await Call.of(request, "read", {"assistant_id": body.agent_id})
     ttl = default_ttl(call.server.config)
     try:

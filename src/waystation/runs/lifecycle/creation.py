@@ -19,6 +19,7 @@ from waystation.runs.lifecycle.records import Claim, Created, claimed
 from waystation.runs.order import Order, configured, merged_thread_config
 from waystation.storage.sealing import CONTEXT_KEY, current_context
 from waystation.streams import queries as event_queries
+from waystation.threads.interrupts import open_interrupts
 from waystation.threads.owned import derived_title
 from waystation.threads.ttl import ttl_columns, ttl_of_run
 from waystation.timestamps import MICROSECONDS
@@ -97,14 +98,13 @@ def _admission(
     busy: bool,
 ) -> Admission:
     """What a graph of the server's own makes of the run. Raises its refusal."""
-    interrupts = {} if thread is None else thread.interrupts or {}
     arrival = Arrival(
         access=access,
         identity=order.server_configurable.get(AUTH_USER_ID),
         assistant_id=assistant.assistant_id,
         thread_id=order.thread_id,
         thread=thread,
-        interrupts=[each for of_task in interrupts.values() for each in of_task],
+        interrupts=[] if thread is None else open_interrupts(thread.interrupts),
         busy=busy,
         command=order.kwargs["command"],
         configurable={**(order.kwargs["context"] or {}), **(order.kwargs["config"].get("configurable") or {})},
