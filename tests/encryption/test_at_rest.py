@@ -12,12 +12,15 @@ from langgraph_sdk.client import LangGraphClient
 from tests.driver import eventually
 from tests.encryption.conftest import SECRET_KEYS, encrypting, tables_with
 from tests.encryption.given import by_tenant, configured
-from tests.webhooks.receiver import Call, receiving
+from tests.webhooks.receiver import Call, Receiver, receiving
 from waystation.config import EncryptionConfig, WebhookConfig
 
 SAID = "what-the-user-said"
 
 LABEL = "a-label-to-search-by"
+
+TO_AGENT = "/agent"
+"""Where the push notifications of an A2A task go, next to the webhook of a run."""
 
 PATIENT = WebhookConfig(backoff_s=600)
 """What could not be delivered stays where it is."""
@@ -38,8 +41,10 @@ HOLDING = {
 """Tables that hold what users say, when it is not encrypted. (Longer pieces of checkpoints are compressed, and hide it anyway.)"""
 
 
-async def say_it_everywhere(sdk: LangGraphClient, webhook: str) -> dict[str, Any]:
-    """Put `SAID` into every kind of object; returns their ids."""
+async def say_it_everywhere(sdk: LangGraphClient, receiver: Receiver) -> dict[str, Any]:
+    """Put `SAID` into every kind of object; returns their ids. `receiver` answers the webhook of a run, as it was told to."""
+    webhook = receiver.url
+    receiver.answer_to = lambda call: 200 if call.path == TO_AGENT else None
     labels = {"secret": SAID, "label": LABEL, "nested": [{"secret": {"deep": SAID}}]}
     assistant = await sdk.assistants.create("noting", metadata=labels, context={"b": SAID}, name="named")
     await sdk.assistants.update(assistant["assistant_id"], config={"configurable": {"a": SAID}})
@@ -73,7 +78,7 @@ async def say_it_everywhere(sdk: LangGraphClient, webhook: str) -> dict[str, Any
             "method": "message/send",
             "params": {
                 "message": {"role": "user", "messageId": "m", "parts": [{"kind": "data", "data": {"x": SAID}}]},
-                "configuration": {"pushNotificationConfig": {"url": f"{webhook}/agent", "token": SAID}},
+                "configuration": {"pushNotificationConfig": {"url": webhook + TO_AGENT, "token": SAID}},
             },
         },
     )
@@ -91,10 +96,23 @@ async def say_it_everywhere(sdk: LangGraphClient, webhook: str) -> dict[str, Any
     }
 
 
+async def attempts_of_webhook(receiver: Receiver, count: int = 2) -> list[Call]:
+    """What was sent to the webhook of the run, once that is `count` requests."""
+
+    def sent() -> list[Call]:
+        return [call for call in receiver.calls if call.path != TO_AGENT]
+
+    async def enough() -> bool:
+        return len(sent()) >= count
+
+    await eventually(enough, f"{count} attempts of the webhook")
+    return sent()
+
+
 async def test_nothing_said_is_stored_in_the_clear(tmp_path: Path) -> None:
     with receiving(500) as receiver:
         async with encrypting(tmp_path, SECRET_KEYS, webhooks=PATIENT) as sdk:
-            await say_it_everywhere(sdk, receiver.url)
+            await say_it_everywhere(sdk, receiver)
             assert tables_with(tmp_path, SAID) == set()
             assert {"threads", "assistants", "crons", "store_items"} <= tables_with(tmp_path, LABEL)
     assert tables_with(tmp_path, SAID) == set()
@@ -104,14 +122,14 @@ async def test_without_a_key_all_of_it_is(tmp_path: Path) -> None:
     """The scan finds what there is to find."""
     with receiving(500) as receiver:
         async with encrypting(tmp_path, None, webhooks=PATIENT) as sdk:
-            await say_it_everywhere(sdk, receiver.url)
+            await say_it_everywhere(sdk, receiver)
             assert tables_with(tmp_path, SAID) >= HOLDING
 
 
 async def test_every_route_shows_what_was_said(tmp_path: Path) -> None:
     with receiving(500) as receiver:
         async with encrypting(tmp_path, SECRET_KEYS) as sdk:
-            ids = await say_it_everywhere(sdk, receiver.url)
+            ids = await say_it_everywhere(sdk, receiver)
             thread, labels = ids["thread"], {"secret": SAID, "label": LABEL, "nested": [{"secret": {"deep": SAID}}]}
 
             shown: Any = await sdk.threads.get(thread)
@@ -163,15 +181,9 @@ async def test_every_route_shows_what_was_said(tmp_path: Path) -> None:
             [item] = (await sdk.store.search_items(["items"], filter={"label": LABEL}))["items"]
             assert item["value"]["secret"] == [SAID]
 
-            def of_webhook() -> list[Call]:
-                return [call for call in receiver.calls if call.path != "/agent"]
-
-            async def told() -> bool:
-                return len(of_webhook()) >= 2
-
-            await eventually(told, "the second attempt of the webhook")
-            assert of_webhook()[1].body["values"]["x"] == SAID
-            assert of_webhook()[1].body["kwargs"]["input"] == {"x": SAID}
+            (_, again) = await attempts_of_webhook(receiver)
+            assert again.body["values"]["x"] == SAID
+            assert again.body["kwargs"]["input"] == {"x": SAID}
 
 
 async def test_values_stay_searchable_if_asked_for(tmp_path: Path) -> None:
