@@ -50,7 +50,8 @@ async def test_an_interrupt_is_answered(sdk: Any, transport: Transport) -> None:
     async with asyncio.timeout(WITHIN_S):
         async with sdk.threads.stream(str(uuid4()), assistant_id="hitl", transport=transport) as thread:
             await thread.run.start(input={"x": "a"})
-            assert [values["x"] async for values in thread.values if "x" in values][-1] == "a"
+            # The client ends this as soon as it knows of the interrupt, which it hears of on another stream.
+            assert {values["x"] async for values in thread.values if "x" in values} <= {"a"}
             assert thread.interrupted
             assert len(thread.interrupts) == 1
             await thread.run.respond("yes")

@@ -16,6 +16,7 @@ from waystation.http.errors import as_http_exception
 from waystation.protocol import orders, states
 from waystation.protocol.filters import filter_of
 from waystation.protocol.frames import Namespace
+from waystation.protocol.injection import inject
 from waystation.protocol.models import CommandFailed, failure, success
 from waystation.protocol.tape import RunOnTape
 from waystation.threads import require_thread
@@ -50,7 +51,7 @@ class Commands:
         self._handlers: dict[str, Handler] = {
             "run.start": lambda params: orders.start(request, thread_id, params),
             "input.respond": lambda params: orders.respond(request, thread_id, params),
-            "input.inject": self._inject,
+            "input.inject": lambda params: inject(request, thread_id, params),
             "state.get": lambda params: states.get(request, thread_id, params),
             "state.listCheckpoints": lambda params: states.list_checkpoints(request, thread_id, params),
             "state.fork": lambda params: states.fork(request, thread_id, params),
@@ -114,9 +115,6 @@ class Commands:
         )
 
     # --- the rest
-
-    async def _inject(self, params: Params) -> dict[str, Any]:
-        raise CommandFailed("not_supported", "input.inject is not supported; start a run with the message as input.")
 
     async def _tree(self, params: Params) -> dict[str, Any]:
         await self.readable()

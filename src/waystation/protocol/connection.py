@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -158,8 +158,8 @@ class Connection(Commands):
             past = Reader(self._session, self._server)
             try:
                 async with aclosing(past.replay(since, until=self._reader.at)) as pages:
-                    async for frames in pages:
-                        replayed += await self._send_frames(frames, [wanted])
+                    async for batch in pages:
+                        replayed += await self._send_frames(batch.frames, [wanted])
             except Missed as missed:
                 details = {"since": missed.seen, "min_available_seq": missed.oldest}
                 raise CommandFailed("resume_gap", "Events arrive faster than they are read.", **details) from None
@@ -171,23 +171,22 @@ class Connection(Commands):
     # --- going out
 
     async def _tell(self) -> None:
-        heartbeat_s = self._server.config.heartbeat_s
         try:
             while not self._reader.over:
-                await self._reader.wait(heartbeat_s)
+                await self._reader.wait()
                 async with self._sending:
-                    frames = await self._reader.take()
-                    if not await self._watch.may_see(frames):
+                    batch = await self._reader.take()
+                    if not await self._watch.may_see(batch):
                         await self._socket.close(STATUS_CODES + 404, "Thread not found")
                         return
-                    await self._send_frames(frames, list(self._subscriptions.values()))
+                    await self._send_frames(batch.frames, list(self._subscriptions.values()))
         except Missed as missed:
             await self._send(gap(missed.seen, missed.oldest))
             await self._socket.close(TRY_AGAIN, "Too slow")
             return
         await self._socket.close(GOING_AWAY if self._server.bus.closed else FAILED)
 
-    async def _send_frames(self, frames: list[Frame], wanted: list[Filter]) -> int:
+    async def _send_frames(self, frames: Sequence[Frame], wanted: list[Filter]) -> int:
         """Send those that one of `wanted` wants; how many these were."""
         sent = 0
         for frame in frames:

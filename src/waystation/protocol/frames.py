@@ -9,7 +9,7 @@ from typing import Any
 from waystation.encoding import encode
 from waystation.streams.events import milliseconds_of, parts_of
 
-__all__ = ["LAST_PART", "Frame", "Namespace", "make_frame", "seq_of", "sse"]
+__all__ = ["LAST_PART", "Frame", "Namespace", "frame_of_json", "make_frame", "seq_of", "sse"]
 
 Namespace = tuple[str, ...]
 
@@ -61,12 +61,32 @@ def make_frame(
     starts_run: bool = False,
 ) -> Frame:
     """The frame of an event at a `position` of the log; `part` is its place among those that come from there."""
-    params: dict[str, Any] = {"namespace": namespace, "timestamp": milliseconds_of(position), "data": data}
-    if node is not None:
-        params["node"] = node
+    said = encode({"data": data} if node is None else {"data": data, "node": node})
+    return frame_of_json(event_id, position, part, channel, method, namespace, said, starts_run=starts_run)
+
+
+def frame_of_json(
+    event_id: str,
+    position: int,
+    part: int,
+    channel: str,
+    method: str,
+    namespace: Namespace,
+    said: bytes,
+    *,
+    starts_run: bool = False,
+) -> Frame:
+    """The frame of an event of which ``data`` and ``node`` are there as JSON: `said` is an object with them."""
     seq = seq_of(position, part)
-    envelope = {"type": "event", "event_id": event_id, "seq": seq, "method": method, "params": params}
-    return Frame(seq, channel, method, namespace, encode(envelope), starts_run)
+    envelope = b'{"type":"event","event_id":%b,"seq":%d,"method":%b,"params":{"namespace":%b,"timestamp":%d,%b}' % (
+        encode(event_id),
+        seq,
+        encode(method),
+        encode(namespace),
+        milliseconds_of(position),
+        said[1:],  # its end is that of ``params``
+    )
+    return Frame(seq, channel, method, namespace, envelope, starts_run)
 
 
 def sse(frames: Sequence[Frame]) -> bytes:

@@ -27,7 +27,7 @@ from waystation.threads.interrupts import open_interrupts
 if TYPE_CHECKING:
     from waystation.app import Server
 
-__all__ = ["fork", "respond", "start"]
+__all__ = ["body_of", "fork", "order_on", "respond", "start"]
 
 SETTLE_S = 5
 """How long an answer to an interrupt waits for the run that asked to be settled."""
@@ -54,7 +54,7 @@ async def start(request: Request, thread_id: str, params: Mapping[str, Any]) -> 
     if not isinstance(params.get("assistant_id"), str):
         raise CommandFailed("invalid_argument", "params.assistant_id must be the id of an assistant or of a graph.")
     strategy = params.get("multitaskStrategy", params.get("multitask_strategy"))
-    body = _body(
+    body = body_of(
         assistant_id=params["assistant_id"],
         input=params.get("input"),
         config=params.get("config"),
@@ -63,7 +63,7 @@ async def start(request: Request, thread_id: str, params: Mapping[str, Any]) -> 
         multitask_strategy=strategy if strategy in get_args(MultitaskStrategy) else "enqueue",
         if_not_exists="create",
     )
-    order = _order(request, thread_id, body)
+    order = order_on(request, thread_id, body)
     access, [order] = await creation_allowed(request, [order])
     server: Server = request.app.state.server
 
@@ -89,10 +89,10 @@ async def respond(request: Request, thread_id: str, params: Mapping[str, Any]) -
         raise _no_such_interrupt(answers[0].interrupt_id)
     command = {"resume": {answer.interrupt_id: answer.response for answer in answers}}
     command.update({key: params[key] for key in ("update", "goto") if params.get(key) is not None})
-    body = _body(
+    body = body_of(
         assistant_id=assistant_id, config=params.get("config"), metadata=params.get("metadata"), command=command
     )
-    access, [order] = await creation_allowed(request, [_order(request, thread_id, body)])
+    access, [order] = await creation_allowed(request, [order_on(request, thread_id, body)])
     until = time.monotonic() + SETTLE_S
     while True:
         busy: list[str] = []
@@ -122,8 +122,10 @@ async def fork(request: Request, thread_id: str, assistant_id: str, params: Mapp
     """Start a run at an earlier checkpoint, whose id has been checked."""
     config = dict(params["config"]) if isinstance(params.get("config"), Mapping) else {}
     configurable = {**(config.get("configurable") or {}), "checkpoint_id": params["checkpoint_id"]}
-    body = _body(assistant_id=assistant_id, input=params.get("input"), config={**config, "configurable": configurable})
-    access, [order] = await creation_allowed(request, [_order(request, thread_id, body)])
+    body = body_of(
+        assistant_id=assistant_id, input=params.get("input"), config={**config, "configurable": configurable}
+    )
+    access, [order] = await creation_allowed(request, [order_on(request, thread_id, body)])
     run_id = await _created(request.app.state.server, access, thread_id, order, None)
     return {"run_id": run_id, "thread_id": thread_id}
 
@@ -137,7 +139,8 @@ async def _created(server: Server, access: Access, thread_id: str, order: Order,
     return None if created is None else order.run_id
 
 
-def _body(**fields: Any) -> RunCreateStateful:
+def body_of(**fields: Any) -> RunCreateStateful:
+    """The body of a run that can be followed by the protocol. Raises CommandFailed for fields that are wrong."""
     try:
         return RunCreateStateful.model_validate(
             {
@@ -151,7 +154,8 @@ def _body(**fields: Any) -> RunCreateStateful:
         raise CommandFailed("invalid_argument", f"params: {describe(error)}") from None
 
 
-def _order(request: Request, thread_id: str, body: RunCreateStateful) -> Order:
+def order_on(request: Request, thread_id: str, body: RunCreateStateful) -> Order:
+    """The order of such a run."""
     order = order_of(request, body, thread_id)
     return replace(order, kwargs={**order.kwargs, EVENT_STREAMING: True})
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from waystation.protocol.batches import Batch
 from waystation.protocol.frames import Frame
 from waystation.protocol.sessions import Session
 from waystation.protocol.tape import Tape
@@ -57,7 +58,7 @@ class Reader:
         """Go on from what is newest."""
         self.at, self.seen = self._session.end, self._session.seq
 
-    async def replay(self, since: int, until: int | None = None) -> AsyncGenerator[list[Frame], None]:
+    async def replay(self, since: int, until: int | None = None) -> AsyncGenerator[Batch, None]:
         """The frames so far after the number `since`; or up to that `until` of the session's. Raises Missed."""
         await self._session.ready.wait()
         self.seen = self._floor = since
@@ -68,17 +69,18 @@ class Reader:
         while self._past is not None or self.at < until:
             yield await self.take(until)
 
-    async def live(self, timeout_s: float) -> list[Frame]:
-        """What comes next, some frames at a time; none when `timeout_s` passes first, or when it is over. Raises Missed."""
-        await self.wait(timeout_s)
+    async def live(self) -> Batch:
+        """What comes next, some frames at a time; none when nothing has come for as long as a heartbeat takes, or when it is over.
+        Raises Missed."""
+        await self.wait()
         return await self.take()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Until there is something to take, at most `timeout_s` seconds."""
+    async def wait(self) -> None:
+        """Until there is something to take, or nothing has come for as long as a heartbeat takes."""
         if self._past is None and self.at == self._session.end and not self._session.over:
-            await self._session.changed(timeout_s)
+            await self._session.woken()
 
-    async def take(self, until: int | None = None) -> list[Frame]:
+    async def take(self, until: int | None = None) -> Batch:
         """Some of the frames that there are, or of those up to that `until` of the session's. A reader that has fallen behind
         gets what it has missed from the database. Raises Missed when that happens again and again."""
         if self._past is None and self.at < self._session.first:
@@ -89,21 +91,20 @@ class Reader:
         if self._past is not None:
             page = await anext(self._past, None)
             if page is not None:
-                return page
+                return Batch(page)
             self._past, self._floor = None, self.seen
-            return []
+            return Batch([])
         return self._from_memory(until)
 
-    def _from_memory(self, until: int | None) -> list[Frame]:
-        frames, first = self._session.frames, self._session.first
+    def _from_memory(self, until: int | None) -> Batch:
         end = min(self._session.end if until is None else until, self.at + BATCH)
-        taken = [frames[index - first] for index in range(self.at, end)]
-        self.at += len(taken)
+        taken = self._session.batch(self.at, end)
+        self.at = max(self.at, end)
         if self.at == self._session.end:
             self._falls = 0
-        new = [frame for frame in taken if frame.seq > self._floor]
-        if new:
-            self.seen = new[-1].seq
+        new = taken.after(self._floor)
+        if new.frames:
+            self.seen = new.frames[-1].seq
         return new
 
     @property

@@ -20,7 +20,6 @@ from waystation.http.responses import json_response
 from waystation.http.router import Router
 from waystation.protocol.commands import Commands, InvalidCommand
 from waystation.protocol.filters import EventStreamRequest, Filter, as_filter
-from waystation.protocol.frames import sse
 from waystation.protocol.models import COMMAND, CommandRequest, failure, gap
 from waystation.protocol.reader import Missed, Reader
 from waystation.protocol.sessions import Session
@@ -95,19 +94,20 @@ async def _events(
 ) -> AsyncGenerator[bytes, None]:
     """What happened on the thread after the event with the number `since`, then what happens, for as long as the client stays."""
     reader = Reader(session, server)
-    beat = time.monotonic() + server.config.heartbeat_s
+    silent_s = server.config.heartbeat_s / 2  # a reader is woken at least once in the time of a heartbeat
+    spoke = time.monotonic()
     try:
         async with aclosing(reader.replay(since)) as pages:
-            async for frames in pages:
-                if past := sse([frame for frame in frames if wanted.wants(frame)]):
+            async for batch in pages:
+                if past := batch.encoded(wanted):
                     yield past
         while not reader.over:
-            frames = await reader.live(max(0.0, beat - time.monotonic()))
-            if not await watch.may_see(frames):
+            batch = await reader.live()
+            if not await watch.may_see(batch):
                 return
-            chosen = session.encoded(frames, wanted)
-            if chosen or time.monotonic() >= beat:
-                beat = time.monotonic() + server.config.heartbeat_s
+            chosen = batch.encoded(wanted)
+            if chosen or time.monotonic() - spoke >= silent_s:
+                spoke = time.monotonic()
                 yield chosen or HEARTBEAT
     except Missed as missed:
         yield raw_frame("error", encode(gap(missed.seen, missed.oldest)))

@@ -6,16 +6,15 @@ A `Session` keeps the newest frames of a thread. Readers (`waystation.protocol.r
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
-from waystation.protocol.filters import Filter
-from waystation.protocol.frames import Frame, sse
+from waystation.protocol.batches import Batch
+from waystation.protocol.frames import Frame
 from waystation.protocol.tape import Tape
 from waystation.streams.events import BEGINNING
 from waystation.streams.following import Follower
@@ -30,9 +29,9 @@ log = structlog.get_logger("waystation.protocol")
 BUFFER_BYTES = 16 * 1024 * 1024
 """How much the frames that a session keeps may take."""
 
-REST_S = 0.001
-"""How long the readers of a thread wait after they were told of something, for each of them: then they write more at a time, and
-leave the processor to the run. Alone a reader does not wait."""
+REST_S, REST_A_READER_S = 0.005, 0.001
+"""How long a session rests after it has told its readers of something, and how much longer for each of them: then it makes more
+frames at a time and they write more at a time, and leave the processor to the run."""
 
 LONGEST_REST_S = 0.25
 
@@ -54,10 +53,8 @@ class Session:
         """Whether no more frames will come."""
         self._bytes = 0
         self._changed = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._rest_until = 0.0
-        self._waking: asyncio.TimerHandle | None = None
-        self._encoded: dict[tuple[Filter, int, int], bytes] = {}
+        self._batches: dict[tuple[int, int], Batch] = {}
+        """What readers have taken since they were last woken, by its first and last places."""
         self._task = asyncio.create_task(self._follow(), name="waystation-session")
 
     @property
@@ -73,14 +70,18 @@ class Session:
     def close(self) -> None:
         """Nobody reads any more."""
         self._task.cancel()
-        if self._waking is not None:
-            self._waking.cancel()
 
-    async def changed(self, timeout_s: float) -> None:
-        """Wait until there is more, or it is over."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._changed.wait()
+    async def woken(self) -> None:
+        """Wait until there is more, or it is over, or nothing has happened for as long as a heartbeat takes."""
+        await self._changed.wait()
+
+    def batch(self, start: int, end: int) -> Batch:
+        """The frames from number `start` up to `end`, exclusive. Most readers take the same at the same time."""
+        found = self._batches.get((start, end))
+        if found is None:
+            frames = [self.frames[index - self.first] for index in range(start, end)]
+            found = self._batches[start, end] = Batch(frames)
+        return found
 
     async def _follow(self) -> None:
         try:
@@ -108,6 +109,9 @@ class Session:
                 async for events in batches:
                     if events:
                         self._keep(await self.tape.frames(events))
+                        await asyncio.sleep(min(REST_S + REST_A_READER_S * self.readers, LONGEST_REST_S))
+                    else:
+                        self._wake()
             return follower.seen
 
     async def _catch_up(self, follower: Follower) -> None:
@@ -132,27 +136,12 @@ class Session:
         while len(self.frames) > self._server.config.event_buffer or self._bytes > BUFFER_BYTES:
             self._bytes -= len(self.frames.popleft().envelope)
             self.first += 1
-        if self._waking is None:
-            self._waking = self._loop.call_at(self._rest_until, self._wake)
+        self._wake()
 
     def _wake(self) -> None:
-        if self._waking is not None:
-            self._waking.cancel()
-        self._waking = None
-        self._rest_until = self._loop.time() + min(REST_S * (self.readers - 1), LONGEST_REST_S)
-        self._encoded.clear()
+        self._batches.clear()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-    def encoded(self, frames: Sequence[Frame], wanted: Filter) -> bytes:
-        """What `wanted` wants of these frames, as server-sent events. Most readers want the same of the same at the same time."""
-        if not frames:
-            return b""
-        key = wanted, frames[0].seq, len(frames)
-        found = self._encoded.get(key)
-        if found is None:
-            found = self._encoded[key] = sse([frame for frame in frames if wanted.wants(frame)])
-        return found
 
 
 class Sessions:

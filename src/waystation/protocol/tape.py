@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from waystation.auth.access import EVERYTHING
 from waystation.encoding import decode
-from waystation.protocol.frames import LAST_PART, Frame, Namespace, make_frame
+from waystation.protocol.frames import LAST_PART, Frame, Namespace, frame_of_json, make_frame
 from waystation.protocol.messages import shown_state
 from waystation.protocol.subgraphs import Subgraphs
 from waystation.runs import queries as run_queries
@@ -25,6 +25,11 @@ from waystation.streams.thread_stream import STATE_UPDATE
 __all__ = ["RunOnTape", "Tape"]
 
 INTERRUPTS = "__interrupt__"
+
+MESSAGES = PROTOCOL_ONLY + "messages"
+
+TOKEN = b'{"data":{"event":"content-block-delta"'
+"""How an event begins that continues a message, which most events do."""
 
 
 @dataclass(slots=True)
@@ -129,6 +134,9 @@ class _Reading:
 
     def frames(self) -> Iterator[Frame]:
         mode, *namespace = self._event.name.split("|")
+        if mode == MESSAGES and self._event.data.startswith(TOKEN):
+            yield self._token(tuple(namespace))
+            return
         make = _MAKERS.get(mode)
         if make is not None:
             yield from make(self, tuple(namespace), decode(self._event.data))
@@ -140,6 +148,11 @@ class _Reading:
         identity = event_id(position) if self._plain == 0 else f"{event_id(position)}.{self._plain}"
         self._plain += 1
         return make_frame(identity, position, self._part(), channel, method or channel, namespace, data, node=node)
+
+    def _token(self, namespace: Namespace) -> Frame:
+        """A part of a message, which needs not be decoded to be shown."""
+        position = self._event.position
+        return frame_of_json(event_id(position), position, 0, "messages", "messages", namespace, self._event.data)
 
     def _part(self) -> int:
         self._count += 1
@@ -231,7 +244,7 @@ _MAKERS = {
     "tasks": _Reading._tasks,
     "custom": _Reading._custom,
     "error": _Reading._error,
-    PROTOCOL_ONLY + "messages": _Reading._messages,
+    MESSAGES: _Reading._messages,
     PROTOCOL_ONLY + "tools": _Reading._tools,
     PROTOCOL_ONLY + "projection": _Reading._projection,
 }

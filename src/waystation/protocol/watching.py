@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -10,7 +9,7 @@ from starlette.requests import Request
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import NotFound
 from waystation.http.authorization import allowed
-from waystation.protocol.frames import Frame
+from waystation.protocol.batches import Batch
 from waystation.threads import require_thread
 
 if TYPE_CHECKING:
@@ -44,9 +43,9 @@ class Watch:
             return await self._exists()
         return False
 
-    async def may_see(self, frames: Sequence[Frame]) -> bool:
-        """Whether the caller may still see the thread that these come from."""
-        return not any(frame.starts_run for frame in frames) or not await self.hidden()
+    async def may_see(self, batch: Batch) -> bool:
+        """Whether the caller may still see the thread that this comes from."""
+        return not batch.starts_run or not await self.hidden()
 
     async def _exists(self) -> bool:
         try:

@@ -69,6 +69,21 @@ for (const transport of ["sse", "websocket"]) {
     }
   });
 
+  test(`${transport}: what is said while the agent works is read next`, async () => {
+    const thread = opened(await newThread(), "slow_chat", transport);
+    try {
+      const events = await thread.subscribe({ channels: ["values", "lifecycle"] });
+      await thread.run.start({ input: asking(30) });
+      await thread.input.inject({ namespace: [], message: { role: "user", content: "2" } });
+      const said = (event) => event.params.data.messages?.map((message) => message.content);
+      const told = await until(events, (event) => said(event)?.length === 4);
+      assert.deepEqual(said(told.at(-1)).slice(1), [words(30), "2", words(2)]);
+      assert.equal(told.filter(isEnd).length, 1);
+    } finally {
+      await thread.close();
+    }
+  });
+
   test(`${transport}: subgraphs have namespaces`, async () => {
     const thread = opened(await newThread(), "nested", transport);
     try {
