@@ -26,8 +26,10 @@ def hasten_start() -> None:
     """Call before the first heavy import. Serving turns the collector on again."""
     gc.disable()  # nothing of the million objects that imports make is garbage
     load_on_first_use(*UNUSED_AT_START)
-    with _absent("rich"):  # structlog imports it (0.1 s) for tracebacks that we do not use: they show secrets
+    # These import it (0.1 s) for tracebacks that we do not use, which show secrets, and for a command line.
+    with _absent("rich"):
         import_module("structlog")
+        import_module("httpx")
     with _models_built_on_first_use():  # 60 models that only tracing uses
         import_module("langsmith.schemas")
 
