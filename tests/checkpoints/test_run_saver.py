@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,55 @@ async def test_run_reads_what_it_has_just_put(saver: Saver) -> None:
         assert found.pending_writes is not None
         assert len(found.pending_writes) == 1
     assert len([each async for each in run.alist(config("t"))]) == 20
+
+
+async def test_a_blank_thread_is_not_asked_for_checkpoints(saver: Saver, db: SqliteDatabase) -> None:
+    """Only that one, and only until the run has put something there."""
+    for thread in ("blank", "other"):
+        await saver.aput(config(thread, "r"), checkpoint(), {"source": "input"}, {})
+    run = saver.for_run(None, blank="blank")
+    assert await run.aget_tuple(config("blank")) is None, "it is believed"
+    assert await asyncio.to_thread(run.get_tuple, config("blank")) is None
+    assert await run.aget_tuple(config("other")) is not None
+    await run.aput(config("blank", "r"), checkpoint(), {"source": "loop"}, {})
+    found = await run.aget_tuple(config("blank"))
+    assert found is not None
+    assert found.metadata["source"] == "loop"
+
+
+async def test_what_the_config_says_is_stored_as_it_changes(saver: Saver) -> None:
+    """LangGraph gives the same config with every write of a graph; others need not."""
+    run = saver.for_run(None)
+    shared: dict[str, Any] = {"a": 1}
+
+    def at(**configurable: Any) -> Any:
+        given = config("t", "r")
+        return {**given, "metadata": shared, "configurable": {**given["configurable"], **configurable}}
+
+    async def put(where: Any, **metadata: Any) -> None:
+        await run.aput(where, checkpoint(), metadata, {})  # type: ignore[arg-type]
+
+    await put(at(b=1), source="input")
+    await put(at(b=1, checkpoint_id=new_id()), source="loop")
+    await put(at(b=True), source="loop")
+    await put(at(b=True), source="loop", a=2)
+    shared["c"] = "3\0"
+    await put(at(b=True), source="loop", note="\0")
+    await run.flush()
+    found = [{key: value for key, value in each.metadata.items() if key != "run_id"} for each in await stored(saver)]
+    assert found[::-1] == [
+        {"source": "input", "a": 1, "b": 1},
+        {"source": "loop", "a": 1, "b": 1},
+        {"source": "loop", "a": 1, "b": True},
+        {"source": "loop", "a": 2, "b": True},
+        {"source": "loop", "a": 1, "b": True, "c": "3", "note": ""},
+    ]
+    assert [type(each["b"]) for each in found[::-1]] == [int, int, bool, bool, bool]
+
+
+def test_signatures_are_those_of_the_methods(saver: Saver) -> None:
+    for each in (saver.put_writes, saver.aput_writes, saver.for_run(None).aput_writes):
+        assert [*signature(each).parameters] == ["config", "writes", "task_id", "task_path"]
 
 
 async def test_puts_wait_for_each_other_only_if_asked(saver: Saver, db: SqliteDatabase) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from waystation.auth.access import Access
 from waystation.storage.driver import Asked
 from waystation.storage.prepared import Prepared
-from waystation.storage.tables import runs, threads
+from waystation.storage.tables import checkpoint_threads, runs, threads
 from waystation.streams import queries as event_queries
 from waystation.timestamps import MICROSECONDS
 
@@ -126,6 +126,12 @@ _SELECT_THREAD = select(
     threads.c.owner_id,
     threads.c.agent_id,
     and_(threads.c.owner_id.is_not(None), threads.c.title.is_(None)).label("untitled"),
+    # That it has no checkpoints. The first half is for PostgreSQL: a statement that has waited for the lock sees the row as it is
+    # now, and other tables as they were before.
+    and_(
+        threads.c.state_updated_at == threads.c.created_at,
+        ~exists().where(checkpoint_threads.c.thread_id == threads.c.thread_id),
+    ).label("blank"),
 ).where(threads.c.thread_id == bindparam("thread_id"))
 _THREAD = Prepared(_SELECT_THREAD)
 

@@ -338,8 +338,7 @@ class Worker:
         run = running.run
         guard = partial(lifecycle.ask_lease, run=run)
         events = running.events = self._open_log(run, guard)
-        durable = run.kwargs["durability"]
-        saver = None if run.kwargs.get("temporary") else self._saver.for_run(guard, wait=durable == "sync")
+        saver = None if run.kwargs.get("temporary") else self._saver_for(run, guard)
         store = self._store.within(run.workspace)
         callbacks = [] if span is None else [span.callback]
         execution = Execution(run, self._graphs, store, saver, events, self._config.job_timeout_s, callbacks)
@@ -377,6 +376,10 @@ class Worker:
             self.on_notice()
         if settled.more:
             self._may_have_more = running.left_more = True
+
+    def _saver_for(self, run: Claimed, guard: Callable[[Connection], Callable[[], object]]) -> RunSaver:
+        blank = run.thread_id if run.blank else None
+        return self._saver.for_run(guard, wait=run.kwargs["durability"] == "sync", blank=blank)
 
     def _open_log(self, run: Claimed, guard: Callable[[Connection], Callable[[], object]]) -> RunLog:
         return RunLog(

@@ -83,7 +83,8 @@ def create(conn: Connection, access: Access, graphs: Graphs, order: Order, now: 
         "workspace": access.home if thread is None else thread.workspace,
     }
     queries.insert_run(conn, row)
-    given = claimed(row, offer) if offer and start else None
+    blank = order.stateless or (thread is not None and bool(thread.blank) and not active)
+    given = claimed(row, offer, blank=blank) if offer and start else None
     return Created({**row, "status": "pending"}, given, stopped, gone)
 
 

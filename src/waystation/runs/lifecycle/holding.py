@@ -110,7 +110,7 @@ def fence(conn: Connection, run: Claimed, offer: Claim) -> Claimed:
     require_lease(conn, run.run_id, run.claim.worker_id, run.attempt)
     attempt = run.attempt + 1
     queries.set_run(conn, run.run_id, worker_id=offer.worker_id, lease_expires_at=offer.until, attempt=attempt)
-    return replace(run, attempt=attempt, claim=offer)
+    return replace(run, attempt=attempt, claim=offer, blank=False)
 
 
 def take_over_expired(conn: Connection, offer: Claim, now: int, *, everything: bool) -> tuple[list[str], list[Claimed]]:

@@ -45,6 +45,8 @@ class Claimed:
     """Attempts, this one included, without those that a shutdown cut short."""
     workspace: str
     claim: Claim
+    blank: bool = False
+    """Whether the thread is known to have no checkpoints yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class Settled:
     """Whether the thread has further runs waiting."""
 
 
-def claimed(row: Mapping[str, Any], claim: Claim) -> Claimed:
-    """The run with this row, as the worker has it that made the `claim`."""
+def claimed(row: Mapping[str, Any], claim: Claim, *, blank: bool = False) -> Claimed:
+    """The run with this row, as the worker has it that made the `claim`. `blank` says that its thread has no checkpoints."""
     return Claimed(
         row["run_id"],
         row["thread_id"],
@@ -98,4 +100,5 @@ def claimed(row: Mapping[str, Any], claim: Claim) -> Claimed:
         row["attempt"] - row.get("handed_back", 0),
         row["workspace"],
         claim,
+        blank,
     )

@@ -1,0 +1,52 @@
+"""Knowing again, from one write of a run to the next, that they share their metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+
+from waystation.storage.checkpoints.queries import RunRow
+
+__all__ = ["LatestRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRow:
+    """The run's row that was written last, and the config that it was made of: LangGraph gives the same one with each write, but for
+    the address in it."""
+
+    row: RunRow
+    thread_id: str
+    metadata: Mapping[str, Any]
+    size: int
+    """How many entries that has had."""
+    configured: Sequence[tuple[str, Any]]
+    """Entries of the config's ``configurable`` that are in the row."""
+    keys: AbstractSet[str]
+    """What the row has an entry for."""
+
+    @staticmethod
+    def of(thread_id: str, config: RunnableConfig, shared: Mapping[str, Any], row: RunRow) -> LatestRow | None:
+        """None if the row is that of no run."""
+        metadata = config.get("metadata") or {}
+        configured = [(key, value) for key, value in config["configurable"].items() if key in shared]
+        return (
+            LatestRow(row, thread_id, metadata, len(metadata), configured, shared.keys())
+            if "run_id" in shared
+            else None
+        )
+
+    def fits(self, thread_id: str, config: RunnableConfig, own: Mapping[str, Any]) -> bool:
+        """Whether the row is that of this config, too."""
+        configurable = config["configurable"]
+        return (
+            self.metadata is config.get("metadata")
+            and self.size == len(self.metadata)
+            and self.thread_id == thread_id
+            and all(configurable.get(key) is value for key, value in self.configured)
+            and self.keys.isdisjoint(own)
+        )
