@@ -33,6 +33,9 @@ log = structlog.get_logger("waystation.storage")
 READERS = 4
 """Connections, each with a thread, that serve reads beside the writer."""
 
+WRITER_CACHE_KIB, READER_CACHE_KIB = 16_000, 4_000
+"""Pages that a connection keeps. Every thread that reads has a connection; what they do not keep the system does, once for all."""
+
 BUSY_TIMEOUT_S = 10
 """How long a transaction waits for another process that holds the file's write lock."""
 
@@ -64,6 +67,7 @@ class SqliteDatabase(ThreadedDatabase):
         try:
             self._writer_connection = self._engine.connect()
             self._writer_connection.exec_driver_sql("PRAGMA busy_timeout=0")  # `_begin` waits
+            self._writer_connection.exec_driver_sql(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
         except Exception as error:
             raise ConfigError(f"cannot open the database file {path}: {error}") from error
         self._log_file = path.with_name(path.name + "-wal")
@@ -239,7 +243,7 @@ def _engine(path: Path) -> Engine:
             "synchronous=NORMAL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
-            "cache_size=-16000",
+            f"cache_size=-{READER_CACHE_KIB}",
             "wal_autocheckpoint=0",
             f"journal_size_limit={FOLD_BYTES // 4}",
         ):
