@@ -72,7 +72,7 @@ def build_server(
     custom_store = _custom_store(config, graphs)
     db, lock = open_database(config)
     db = encrypted(db, lock, seals)
-    saver, positions = Saver(db), Positions()
+    saver, positions = Saver(db, cache_bytes=int(config.checkpoint_cache_mb * 2**20)), Positions()
     index = None
     if config.store.index is not None and embedder is not None:
         index = open_index(db, config.store.index, embedder)

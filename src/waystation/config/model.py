@@ -185,6 +185,7 @@ class Config:
     resumable_ttl_s: float = 120
     event_streaming: bool = True
     event_buffer: int = 10_000
+    checkpoint_cache_mb: float = 64
     max_body_bytes: int = 314_572_800
     heartbeat_s: float = 5
     trace_exporters: Sequence[str] | None = None

@@ -175,6 +175,12 @@ SETTINGS: tuple[Setting, ...] = (
         "further behind has to reconnect.",
     ),
     Setting(
+        "checkpoint_cache_mb",
+        "WAYSTATION_CHECKPOINT_CACHE_MB",
+        values.number(least=0),
+        "Megabytes of the newest state of recently used threads that a process keeps, so that an active conversation is not read again.",
+    ),
+    Setting(
         "max_body_bytes",
         "HTTP_MAX_REQUEST_BODY_BYTES",
         values.whole_number(1),

@@ -45,7 +45,7 @@ __all__ = ["RunSaver", "Saver"]
 T = TypeVar("T")
 
 CACHE_BYTES = 64 * 1024 * 1024
-"""Memory for the newest channel values of recently used threads."""
+"""Memory for the newest channel values of recently used threads, unless it is chosen."""
 
 NO_RUN = 0
 """The run key of writes that no run has made."""
@@ -72,11 +72,14 @@ class _RunKeys:
 class Saver(BaseCheckpointSaver[int]):
     """Checkpoints in `db`. Each write is committed when its call returns. Usable from all threads and event loops."""
 
-    def __init__(self, db: Database, *, serde: SerializerProtocol | None = None) -> None:
+    def __init__(
+        self, db: Database, *, serde: SerializerProtocol | None = None, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        """`cache_bytes` of channel values of recently used threads are kept in memory."""
         super().__init__(serde=serde)
         self._db = db
         self._compression = Compression()
-        self._tips = Tips(CACHE_BYTES)
+        self._tips = Tips(cache_bytes)
         self._run_keys = _RunKeys()
         self._random = Random()
         self._values = Values(self.serde)
