@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 from starlette.applications import Starlette
 
-from tests.driver import Driver
+from tests.driver import Driver, eventually
 from waystation.streams import queries
 from waystation.timestamps import MICROSECONDS, now_us
 
@@ -32,8 +32,11 @@ async def test_events_of_a_run_that_goes_on_are_kept(app: Starlette, http: httpx
     thread = await driver.thread()
     run = await driver.start(thread, "sleeper", {"n": 30}, stream_resumable=True)
 
+    async def said() -> bool:
+        return await db.read(queries.last_of_run, thread, run["run_id"]) is not None
+
+    await eventually(said, "an event of the run")
     assert await db.write(queries.delete_settled_before, now_us() + MICROSECONDS, LIMIT) == 0
-    await driver.reaches(thread, run["run_id"], "running")
     await driver.cancel(thread, run["run_id"])
     await driver.settled(thread)
     assert await db.write(queries.delete_settled_before, now_us() + MICROSECONDS, LIMIT) > 0
