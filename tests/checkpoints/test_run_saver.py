@@ -76,7 +76,7 @@ async def test_a_blank_thread_is_not_asked_for_checkpoints(saver: Saver, db: Sql
 async def test_what_the_config_says_is_stored_as_it_changes(saver: Saver) -> None:
     """LangGraph gives the same config with every write of a graph; others need not."""
     run = saver.for_run(None)
-    shared: dict[str, Any] = {"a": 1}
+    shared: dict[str, Any] = {"run_id": "r", "a": 1}
 
     def at(**configurable: Any) -> Any:
         given = config("t", "r")
@@ -89,6 +89,7 @@ async def test_what_the_config_says_is_stored_as_it_changes(saver: Saver) -> Non
     await put(at(b=1, checkpoint_id=new_id()), source="loop")
     await put(at(b=True), source="loop")
     await put(at(b=True), source="loop", a=2)
+    await put(at(b=True), source="loop")
     shared["c"] = "3\0"
     await put(at(b=True), source="loop", note="\0")
     await run.flush()
@@ -98,9 +99,10 @@ async def test_what_the_config_says_is_stored_as_it_changes(saver: Saver) -> Non
         {"source": "loop", "a": 1, "b": 1},
         {"source": "loop", "a": 1, "b": True},
         {"source": "loop", "a": 2, "b": True},
+        {"source": "loop", "a": 1, "b": True},
         {"source": "loop", "a": 1, "b": True, "c": "3", "note": ""},
     ]
-    assert [type(each["b"]) for each in found[::-1]] == [int, int, bool, bool, bool]
+    assert [type(each["b"]) for each in found[::-1]] == [int, int, bool, bool, bool, bool]
 
 
 def test_signatures_are_those_of_the_methods(saver: Saver) -> None:

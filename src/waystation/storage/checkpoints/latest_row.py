@@ -30,15 +30,15 @@ class LatestRow:
     """What the row has an entry for."""
 
     @staticmethod
-    def of(thread_id: str, config: RunnableConfig, shared: Mapping[str, Any], row: RunRow) -> LatestRow | None:
-        """None if the row is that of no run."""
-        metadata = config.get("metadata") or {}
-        configured = [(key, value) for key, value in config["configurable"].items() if key in shared]
-        return (
-            LatestRow(row, thread_id, metadata, len(metadata), configured, shared.keys())
-            if "run_id" in shared
-            else None
-        )
+    def of(
+        thread_id: str, config: RunnableConfig, own: Mapping[str, Any], shared: Mapping[str, Any], row: RunRow
+    ) -> LatestRow | None:
+        """None if the row is that of no run, or lacks what a checkpoint has said itself and the next one may not."""
+        metadata, configurable = config.get("metadata") or {}, config["configurable"]
+        if "run_id" not in shared or not own.keys().isdisjoint((*metadata, *configurable)):
+            return None
+        configured = [(key, value) for key, value in configurable.items() if key in shared]
+        return LatestRow(row, thread_id, metadata, len(metadata), configured, shared.keys())
 
     def fits(self, thread_id: str, config: RunnableConfig, own: Mapping[str, Any]) -> bool:
         """Whether the row is that of this config, too."""

@@ -274,8 +274,12 @@ class Saver(BaseCheckpointSaver[int]):
         own, shared = _metadata(config, metadata or {})
         if metadata is None and "run_id" not in shared:
             return NO_RUN, [], own
-        row = self._run_row(thread_id, *self.serde.dumps_typed(shared), own.get("run_id", shared.get("run_id")))
+        row = self._row_of(thread_id, config, own, shared)
         return row.key, [row], own
+
+    def _row_of(self, thread_id: str, config: RunnableConfig, own: dict[str, Any], shared: dict[str, Any]) -> RunRow:
+        """The row of the run whose config says `shared`."""
+        return self._run_row(thread_id, *self.serde.dumps_typed(shared), _run_id(own, shared))
 
     # --- rows
 
@@ -417,19 +421,24 @@ class RunSaver(Saver):
     ) -> tuple[int, Sequence[Row], dict[str, Any]]:
         latest = self._latest
         if latest is not None and latest.fits(thread_id, config, metadata or {}):
-            row, own = latest.row, _without_nul(metadata or {})
+            found: tuple[int, Sequence[Row], dict[str, Any]] = (
+                latest.row.key,
+                [latest.row],
+                _without_nul(metadata or {}),
+            )
         else:
-            own, shared = _metadata(config, metadata or {})
-            if metadata is None and "run_id" not in shared:
-                return NO_RUN, [], own
-            run_id = own.get("run_id", shared.get("run_id"))
-            # All values are strings, numbers or booleans (`get_checkpoint_metadata`); 1 and True are equal, but not the same.
-            identity = (thread_id, *shared.items(), *map(type, shared.values()), run_id)
-            known = self._runs.get(identity)
-            row = known or self._run_row(thread_id, *self.serde.dumps_typed(shared), run_id)
-            self._runs[identity] = row
-            self._latest = LatestRow.of(thread_id, config, shared, row)
-        return row.key, [] if row.key in self._stored_runs else [row], own
+            found = super()._run_rows(thread_id, config, metadata)
+        key, rows, own = found
+        return key, [] if key in self._stored_runs else rows, own
+
+    def _row_of(self, thread_id: str, config: RunnableConfig, own: dict[str, Any], shared: dict[str, Any]) -> RunRow:
+        # All values are strings, numbers or booleans (`get_checkpoint_metadata`); 1 and True are equal, but not the same.
+        identity = (thread_id, *shared.items(), *map(type, shared.values()), _run_id(own, shared))
+        row = self._runs.get(identity)
+        if row is None:
+            row = self._runs[identity] = super()._row_of(thread_id, config, own, shared)
+        self._latest = LatestRow.of(thread_id, config, own, shared, row)
+        return row
 
 
 for _name in ("put_writes", "aput_writes"):
@@ -459,6 +468,10 @@ def _metadata(config: RunnableConfig, metadata: Mapping[str, Any]) -> tuple[dict
     shared: Any = get_checkpoint_metadata(config, metadata)  # type: ignore[arg-type]
     own = {key: shared.pop(key) for key in metadata}
     return own, shared
+
+
+def _run_id(own: Mapping[str, Any], shared: Mapping[str, Any]) -> Any:
+    return own.get("run_id", shared.get("run_id"))
 
 
 def _without_nul(metadata: Mapping[str, Any]) -> dict[str, Any]:
