@@ -9,7 +9,7 @@ from typing import Any
 from waystation.encoding import encode
 from waystation.streams.events import milliseconds_of, parts_of
 
-__all__ = ["LAST_PART", "Frame", "Namespace", "frame_of_json", "make_frame", "seq_of", "sse"]
+__all__ = ["LAST_PART", "Frame", "Namespace", "make_frame", "saying", "seq_of", "sse"]
 
 Namespace = tuple[str, ...]
 
@@ -48,24 +48,12 @@ def seq_of(position: int, part: int) -> int:
     return ((milliseconds - EPOCH_MS << COUNTER_BITS) + counter << PART_BITS) + min(max(part, 0), LAST_PART)
 
 
+def saying(data: Any, node: str | None = None) -> bytes:
+    """What an event says, as JSON: its ``data``, and the ``node`` it comes from."""
+    return encode({"data": data} if node is None else {"data": data, "node": node})
+
+
 def make_frame(
-    event_id: str,
-    position: int,
-    part: int,
-    channel: str,
-    method: str,
-    namespace: Namespace,
-    data: Any,
-    *,
-    node: str | None = None,
-    starts_run: bool = False,
-) -> Frame:
-    """The frame of an event at a `position` of the log; `part` is its place among those that come from there."""
-    said = encode({"data": data} if node is None else {"data": data, "node": node})
-    return frame_of_json(event_id, position, part, channel, method, namespace, said, starts_run=starts_run)
-
-
-def frame_of_json(
     event_id: str,
     position: int,
     part: int,
@@ -76,7 +64,8 @@ def frame_of_json(
     *,
     starts_run: bool = False,
 ) -> Frame:
-    """The frame of an event of which ``data`` and ``node`` are there as JSON: `said` is an object with them."""
+    """The frame of an event at a `position` of the log; `part` is its place among those that come from there. `said` is what
+    `saying` makes of it."""
     seq = seq_of(position, part)
     envelope = b'{"type":"event","event_id":%b,"seq":%d,"method":%b,"params":{"namespace":%b,"timestamp":%d,%b}' % (
         encode(event_id),

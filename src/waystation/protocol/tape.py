@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from waystation.auth.access import EVERYTHING
 from waystation.encoding import decode
-from waystation.protocol.frames import LAST_PART, Frame, Namespace, frame_of_json, make_frame
+from waystation.protocol.frames import LAST_PART, Frame, Namespace, make_frame, saying
 from waystation.protocol.messages import shown_state
 from waystation.protocol.subgraphs import Subgraphs
 from waystation.runs import queries as run_queries
@@ -120,7 +120,7 @@ class Tape:
         """A state that was edited while no run went on."""
         if event.name == STATE_UPDATE:
             values = shown_state(decode(event.data)["state"]["values"])
-            yield make_frame(event_id(event.position), event.position, 0, "values", "values", (), values)
+            yield make_frame(event_id(event.position), event.position, 0, "values", "values", (), saying(values))
 
 
 class _Reading:
@@ -147,12 +147,12 @@ class _Reading:
         position = self._event.position
         identity = event_id(position) if self._plain == 0 else f"{event_id(position)}.{self._plain}"
         self._plain += 1
-        return make_frame(identity, position, self._part(), channel, method or channel, namespace, data, node=node)
+        return make_frame(identity, position, self._part(), channel, method or channel, namespace, saying(data, node))
 
     def _token(self, namespace: Namespace) -> Frame:
         """A part of a message, which needs not be decoded to be shown."""
         position = self._event.position
-        return frame_of_json(event_id(position), position, 0, "messages", "messages", namespace, self._event.data)
+        return make_frame(event_id(position), position, 0, "messages", "messages", namespace, self._event.data)
 
     def _part(self) -> int:
         self._count += 1
@@ -255,7 +255,9 @@ def _lifecycle(
 ) -> Frame:
     """A frame that stands for no event of the log. Its id names the run and what has happened, which happens once."""
     identity = f"synth:{run.run_id}:lc|{'|'.join(namespace)}|{data['event']}"
-    return make_frame(identity, run.position, part, "lifecycle", "lifecycle", namespace, data, starts_run=starts_run)
+    return make_frame(
+        identity, run.position, part, "lifecycle", "lifecycle", namespace, saying(data), starts_run=starts_run
+    )
 
 
 def _broken_off(run: RunOnTape, before: int = 0) -> Iterator[Frame]:
@@ -264,7 +266,7 @@ def _broken_off(run: RunOnTape, before: int = 0) -> Iterator[Frame]:
     for part, (message, (namespace, node)) in enumerate(run.messages.items(), first):
         data = {"event": "error", "message": "The message was broken off.", "run_id": message}
         identity = f"synth:{run.run_id}:message|{message}|error"
-        yield make_frame(identity, run.position, part, "messages", "messages", namespace, data, node=node)
+        yield make_frame(identity, run.position, part, "messages", "messages", namespace, saying(data, node))
     run.messages.clear()
 
 
