@@ -43,7 +43,7 @@ class Injection(Body):
 
 async def inject(request: Request, thread_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Have the message read by the agent that is at work on the thread. LangGraph takes no input in the middle of a run, so it is
-    the input of a run that comes next, whatever else waits: nothing of the work is lost, nor is the message, not even in a crash.
+    the input of a run behind it and behind what waits already: nothing of the work is lost, nor is the message, not even in a crash.
 
     Raises CommandFailed for parameters that are wrong and when nobody is at work, and what `Engine.create` raises."""
     try:
