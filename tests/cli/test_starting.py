@@ -58,7 +58,7 @@ def test_the_slow_package_of_langchain_waits_and_is_whole_when_asked_for() -> No
     script = """
         import sys
         from waystation.cli.starting import hasten_start
-        hasten_start()
+        hasten_start({})
         import langgraph.graph
         print("langsmith.types.run" in sys.modules)
         from langsmith.types import Run
@@ -72,7 +72,7 @@ def test_the_sdk_waits_though_langgraph_uses_a_part_of_it() -> None:
     script = """
         import sys
         from waystation.cli.starting import hasten_start
-        hasten_start()
+        hasten_start({})
         import langgraph.pregel, waystation.app
         print("langgraph_sdk.client" in sys.modules)
         import langgraph_sdk
@@ -86,7 +86,7 @@ def test_a_log_without_rich_leaves_rich_to_those_who_import_it() -> None:
     script = """
         import sys
         from waystation.cli.starting import hasten_start
-        hasten_start()
+        hasten_start({})
         import structlog
         print(structlog.dev.plain_traceback is not None, "rich" in sys.modules)
         from rich.console import Console
@@ -99,7 +99,7 @@ def test_a_log_without_rich_leaves_rich_to_those_who_import_it() -> None:
 def test_models_of_tracing_are_built_when_they_are_used_and_others_at_once() -> None:
     script = """
         from waystation.cli.starting import hasten_start
-        hasten_start()
+        hasten_start({})
         from langsmith.schemas import Run
         from pydantic import BaseModel
         from pydantic_core import SchemaValidator
@@ -115,3 +115,24 @@ def test_models_of_tracing_are_built_when_they_are_used_and_others_at_once() -> 
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
     assert done.stdout == "False True {}\nTrue True\n"
+
+
+def _loaded(env: str) -> str:
+    script = f"""
+        import sys
+        from waystation.cli.starting import SHOWN_TO_TRACING, hasten_start
+        hasten_start({env})
+        import waystation.app
+        print(*(name for name in (*SHOWN_TO_TRACING, "pygments") if name in sys.modules))
+        import httpx, psutil, opentelemetry.sdk.trace
+        print(httpx.Client.__module__, psutil.__name__, opentelemetry.sdk.trace.TracerProvider.__name__)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    shown, usable = done.stdout.splitlines()
+    assert usable == "httpx psutil TracerProvider"
+    return shown
+
+
+def test_libraries_that_only_tracing_wants_are_loaded_where_there_is_tracing() -> None:
+    assert _loaded("{}") == ""
+    assert _loaded("{'LANGSMITH_TRACING': 'true'}") == "opentelemetry.sdk psutil httpx2"

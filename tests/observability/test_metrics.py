@@ -18,6 +18,7 @@ from starlette.routing import Route
 from waystation.http.application import application
 from waystation.http.router import Router
 from waystation.observability.declared import METRICS
+from waystation.observability.exposition import as_text
 from waystation.observability.figures import BusFigures, CapacityFigures, QueueFigures, WorkerFigures
 from waystation.observability.http_metrics import HttpMetrics
 from waystation.observability.metrics import Figures, Metrics
@@ -39,7 +40,7 @@ def test_what_is_exposed_is_what_is_declared() -> None:
     metrics.crons.add("fired")
     metrics.webhooks.add("delivered")
     exposed = {}
-    for family in text_string_to_metric_families(metrics.as_text(FIGURES).decode()):
+    for family in text_string_to_metric_families(as_text(metrics, FIGURES).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         exposed[name] = family
     ours = {name: family for name, family in exposed.items() if not name.startswith("process_")}
@@ -57,7 +58,7 @@ def test_latencies_fall_into_cumulative_buckets_of_milliseconds() -> None:
         metrics.count_request("GET", "/ok", 200, seconds)
     samples = {
         (sample.name, sample.labels.get("le")): sample.value
-        for family in text_string_to_metric_families(metrics.as_text(Figures()).decode())
+        for family in text_string_to_metric_families(as_text(metrics, Figures()).decode())
         for sample in family.samples
     }
     name = "lg_api_http_requests_latency"

@@ -31,9 +31,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     directories: tuple[str, ...] = ()
-    hasten_start()
     try:
         config = configuration(config_path, {}, dev=True)
+        hasten_start({**config.env, **os.environ})
         directories = _code_directories(config)
         set_up_log(config)
         graphs = _load(config)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -22,30 +22,40 @@ PUBLIC = ("__all__", "__version__")
 """Names of a package between underscores that others than the import system ask for."""
 
 
-def hasten_start() -> None:
-    """Call before the first heavy import. Serving turns the collector on again."""
+SHOWN_TO_TRACING = ("opentelemetry.sdk", "psutil", "httpx2")
+"""What LangSmith's client imports if it is there (0.1 s): to send traces to others as well, to say how busy the machine is, and
+instead of an HTTP library that has been imported anyway."""
+
+TRACING = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2")
+"""The variables that turn tracing by LangSmith on."""
+
+
+def hasten_start(env: Mapping[str, str]) -> None:
+    """Call before the first heavy import, with the variables of the process and the project. Serving turns the collector on
+    again."""
     gc.disable()  # nothing of the million objects that imports make is garbage
     load_on_first_use(*UNUSED_AT_START)
-    # These import it (0.1 s) for tracebacks that we do not use, which show secrets, and for a command line.
-    with _absent("rich"):
+    with _absent("rich"):  # for tracebacks that we do not use, which show secrets
         import_module("structlog")
+    with _absent("click"):  # for a command line; without it rich and Pygments are not imported either
         import_module("httpx")
     with _models_built_on_first_use():  # 60 models that only tracing uses
         import_module("langsmith.schemas")
+    if not any(env.get(name) for name in TRACING):
+        with _absent(*SHOWN_TO_TRACING):
+            import_module("langsmith.client")
 
 
 @contextmanager
-def _absent(package: str) -> Iterator[None]:
-    """While this is open, whoever can do without `package` does, unless it has been imported already."""
+def _absent(*packages: str) -> Iterator[None]:
+    """While this is open, whoever can do without `packages` does, but for those that have been imported already."""
     modules: dict[str, Any] = sys.modules
-    if package in modules:
+    with ExitStack() as restored:
+        for package in packages:
+            if package not in modules:
+                modules[package] = None
+                restored.callback(modules.pop, package)
         yield
-        return
-    modules[package] = None
-    try:
-        yield
-    finally:
-        del modules[package]
 
 
 @contextmanager

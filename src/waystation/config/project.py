@@ -40,7 +40,7 @@ FAMILIES = (
 class Section(BaseModel):
     """Base of all sections: no coercion of types, unknown keys tolerated."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, defer_build=True)
 
 
 def _reference(text: str) -> str:

@@ -18,7 +18,7 @@ from waystation.http.openapi import operation
 from waystation.http.responses import json_response
 from waystation.http.router import Router
 from waystation.observability.figures import BusFigures, WorkerFigures
-from waystation.observability.metrics import CONTENT_TYPE, Figures
+from waystation.observability.metrics import Figures
 from waystation.system.health import PROBE_TIMEOUT_S, check_readiness
 from waystation.system.info import describe_server
 from waystation.system.openapi import openapi_document
@@ -74,7 +74,9 @@ async def metrics(request: Request) -> Response:
     figures = await _figures(server)
     if request.query_params.get("format") == "json":
         return json_response(server.metrics.as_json(figures))
-    return Response(server.metrics.as_text(figures), headers={"Content-Type": CONTENT_TYPE})
+    from waystation.observability.exposition import CONTENT_TYPE, as_text
+
+    return Response(as_text(server.metrics, figures), headers={"Content-Type": CONTENT_TYPE})
 
 
 @meta_routes.get("/docs", **operation("This API as a page"))
