@@ -27,7 +27,7 @@ def open_beside(config: Config) -> tuple[Database, IO[str] | None]:
         return open_database(config)
     if not is_in_use(config.data_dir):
         try:
-            return open_database(config)
+            return open_database(config, briefly=True)
         except ConfigError:
             if not is_in_use(config.data_dir):
                 raise
@@ -39,8 +39,9 @@ def open_beside(config: Config) -> tuple[Database, IO[str] | None]:
     return beside, None
 
 
-def open_database(config: Config) -> tuple[Database, IO[str] | None]:
-    """The database of `config` with the schema of this version, and the lock of its directory if it is one process's only.
+def open_database(config: Config, *, briefly: bool = False) -> tuple[Database, IO[str] | None]:
+    """The database of `config` with the schema of this version, and the lock of its directory if it is one process's only. Who has
+    it `briefly` is waited for by a server that starts meanwhile.
 
     Raises ConfigError when it cannot be used."""
     if config.database_uri is not None:
@@ -51,7 +52,7 @@ def open_database(config: Config) -> tuple[Database, IO[str] | None]:
         return shared, None
     from waystation.storage.sqlite import SqliteDatabase
 
-    lock = lock_data_dir(config.data_dir)
+    lock = lock_data_dir(config.data_dir, briefly=briefly)
     try:
         own = SqliteDatabase(config.data_dir / DATABASE_FILE)
         upgrade(own)

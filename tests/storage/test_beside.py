@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,31 @@ async def test_server_that_begins_while_a_command_looks(tmp_path: Path, monkeypa
     beside, none = open_beside(config)
     assert (none, looks) == (None, [True, True])
     await beside.close()
+    await server.close()
+    assert lock is not None
+    lock.close()
+
+
+async def test_server_waits_for_a_command_that_has_the_directory(tmp_path: Path) -> None:
+    config = project_config(tmp_path)
+    command, held = open_beside(config)
+    assert held is not None
+    opening = asyncio.create_task(asyncio.to_thread(open_database, config))
+    await asyncio.sleep(0.5)
+    assert not opening.done()
+    await command.close()
+    held.close()
+    server, lock = await opening
+    await server.close()
+    assert lock is not None
+    lock.close()
+
+
+async def test_second_server_is_refused(tmp_path: Path) -> None:
+    config = project_config(tmp_path)
+    server, lock = open_database(config)
+    with pytest.raises(ConfigError, match=rf"in use by another server \(process {os.getpid()}\)"):
+        open_database(config)
     await server.close()
     assert lock is not None
     lock.close()
