@@ -123,6 +123,16 @@ async def test_unknown_host_is_a_network_error() -> None:
             await http.get("https://nowhere.example.com/")
 
 
+async def test_names_that_never_exist_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asked(*_: object, **__: object) -> object:
+        raise AssertionError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", asked)
+    for name in ("hook.invalid", "hook.invalid."):
+        with pytest.raises(OSError, match="no such host"):
+            await resolve(name, 443)
+
+
 async def test_system_resolver() -> None:
     assert ip_address("127.0.0.1") in await resolve("localhost", 80)
 

@@ -19,12 +19,17 @@ __all__ = ["CheckedTransport", "Resolve", "resolve"]
 Resolve = Callable[[str, int], Awaitable[Sequence[IpAddress]]]
 """The addresses of a host. Raises OSError."""
 
+NEVER = ".invalid"
+"""The end of names that no host ever has: name servers need not be asked (RFC 6761)."""
+
 NO_REUSE = httpx.Limits(max_keepalive_connections=0)
 """Connections are kept by IP address: one that was made for a host must not serve another host on the same address."""
 
 
 async def resolve(host: str, port: int) -> Sequence[IpAddress]:
     """The addresses that the system's resolver knows for `host`. Raises OSError."""
+    if host.rstrip(".").endswith(NEVER):
+        raise socket.gaierror(socket.EAI_NONAME, "there is no such host")
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     texts = dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found)
     return [ip_address(text) for text in texts]
