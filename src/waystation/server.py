@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import IO, Any
+
+from msgspec.structs import replace
 
 from waystation import assistants
 from waystation.auth.caller import Authentication

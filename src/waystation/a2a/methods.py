@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -41,8 +42,7 @@ __all__ = ["METHODS", "Asked", "Method"]
 SCOPE_HEADER = "langgraph-a2a-history-scope"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A call of a method."""
 
     request: Request
@@ -74,8 +74,7 @@ class Asked:
 Handler = Callable[[Asked, Any], Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(Struct, frozen=True):
     """One method under one of its names."""
 
     handler: Handler

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from starlette.requests import Request
 from uuid_utils import uuid7
@@ -31,8 +32,7 @@ from waystation.timestamps import now_us
 __all__ = ["Sending", "prepared"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(Struct, frozen=True):
     """A message that is about to become a run."""
 
     order: Order

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from waystation.a2a.states import Generation, Scope, State, wire_role, wire_state
 from waystation.encoding import encode
@@ -19,8 +20,7 @@ HISTORY = 10
 Parts = list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """A task and what its latest run has left behind."""
 
     task_id: str
@@ -37,8 +37,7 @@ class Task:
     error: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """How a client wants to see tasks."""
 
     generation: Generation

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ag_ui.core import Message, RunAgentInput
+from msgspec import Struct
 
 from waystation.agui.incoming import message_from, only_shown
 from waystation.agui.interrupts import BREAKPOINT, command_of, open_interrupts
@@ -25,8 +25,7 @@ OWN_KEY = "ag-ui"
 """Where graphs find what the client has brought along: in the state, and among the configurables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What is to be executed: an input, or a command, or neither to go on from where the thread is."""
 
     input: dict[str, Any] | None = None

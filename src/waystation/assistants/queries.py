@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
@@ -39,8 +40,7 @@ __all__ = [
 S = TypeVar("S", bound=Select[Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """What a version consists of."""
 
     graph_id: str
@@ -51,8 +51,7 @@ class Content:
     metadata: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(Struct, frozen=True):
     """Changes to a `Content`; None leaves a field as it is, `metadata` is merged (spec 2.3)."""
 
     graph_id: str | None = None
@@ -75,8 +74,7 @@ class Patch:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(Struct, frozen=True):
     """Which assistants to search: all that are given must match, and the graph must be one of `graphs` (spec 2.2)."""
 
     graphs: Iterable[str]

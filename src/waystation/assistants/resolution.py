@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from waystation.assistants.defaults import assistant_id_for_graph
@@ -32,8 +32,7 @@ _RESOLVE = Prepared(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Assistant:
+class Assistant(Struct, frozen=True):
     """What it takes to run an assistant."""
 
     assistant_id: str

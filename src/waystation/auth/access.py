@@ -8,9 +8,10 @@ the filters that a project's authorization handlers answer. On a server with suc
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Delete, FromClause, Select, Text, Update, and_, bindparam, or_
 
 from waystation.auth import filters
@@ -53,8 +54,7 @@ PRIVATE = frozenset({"threads", "assistants", "crons"})
 """Tables some of whose rows only some users of a workspace see."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """A caller's identity and the rows it may see."""
 
     user_id: str | None = None
@@ -126,8 +126,7 @@ class Access:
         return Limits(table, metadata, workspace, found, shared if "workspace" in table.c else "hidden", private)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The part of an `Access` that concerns one table."""
 
     table: FromClause

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from msgspec import Struct
 from starlette.types import Receive, Scope
 
 from waystation.auth.access import EVERYTHING, Access, Resource
@@ -24,8 +24,7 @@ UUIDS = frozenset({"thread_id", "assistant_id", "run_id", "cron_id"})
 """What handlers get as UUIDs rather than as text, as the SDK's types have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who sent a request."""
 
     access: Access
@@ -65,8 +64,7 @@ INTERNAL = Caller(EVERYTHING)
 """The server itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Documentation:
+class Documentation(Struct, frozen=True):
     """What the OpenAPI document says of how to authenticate."""
 
     schemes: Mapping[str, Any]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, false, or_
 
 from waystation.encoding import decode, encode
@@ -50,23 +50,20 @@ class InvalidFilter(ValueError):
     """What a handler answered is not a filter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contains:
+class Contains(Struct, frozen=True):
     """The document contains this JSON object."""
 
     needle: str
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """The document has this key, with exactly this JSON value. For objects and arrays, of which containment would accept more."""
 
     key: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """All of several filters, or one of them at least."""
 
     parts: tuple[Filter, ...]

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from waystation.errors import BadInput
 
@@ -24,8 +25,7 @@ _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}")
 LONGEST_USER = 256
 
 
-@dataclass(frozen=True, slots=True)
-class KeyOwner:
+class KeyOwner(Struct, frozen=True):
     """A user in a workspace, or a service that is none of its users."""
 
     workspace: str
@@ -43,8 +43,7 @@ class KeyOwner:
         return cls(workspace, user_id)
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
+class NewKey(Struct, frozen=True):
     """A key that was just made. Only its id and digest are ever stored."""
 
     key_id: str

@@ -7,8 +7,8 @@ cron is not seen by who sees its thread or its assistant not.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, FromClause, and_, exists, not_, or_
 
 from waystation.auth.filters import Bind
@@ -26,8 +26,7 @@ _BOUND = {"threads": 1, "assistants": 2, "crons": 3}
 """How many texts `PrivateRows.condition` binds for a table: each is the member's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateRows:
+class PrivateRows(Struct, frozen=True):
     """Which rows a member sees of a table that has such rows."""
 
     of: str

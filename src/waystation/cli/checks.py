@@ -11,10 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from waystation.cli.listening import Listener
 from waystation.errors import ConfigError, WaystationError
@@ -50,8 +52,7 @@ RELEASED = 1_735_689_600
 """1 January 2025 in seconds since the epoch: this software is younger than that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One line of the report."""
 
     name: str

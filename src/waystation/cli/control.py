@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import traceback
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from waystation.errors import WaystationError
 
@@ -19,8 +21,7 @@ __all__ = ["GO", "Verdict"]
 GO = b"go\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """How far a server process has come: well, or stopped by an `error`."""
 
     error: str | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
+from msgspec.structs import asdict
 
 from waystation.cli import checks, edge_checks, service_checks
 from waystation.cli.checks import Finding

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from waystation.config import values
 from waystation.config.model import Config
@@ -14,8 +15,7 @@ from waystation.errors import ConfigError
 __all__ = ["SECTIONS", "SETTINGS", "Setting", "default_of", "parse", "read"]
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One setting that the environment can give."""
 
     name: str

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from waystation.auth.owner import configurable_of_owner
@@ -56,8 +56,7 @@ OF_CRON = ("schedule", "timezone", "enabled", "on_run_completed")
 """Columns that a change may set to something new."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What a request changes about a cron."""
 
     given: dict[str, Any]

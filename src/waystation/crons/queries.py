@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -48,8 +48,7 @@ __all__ = [
 S = TypeVar("S", bound=Select[Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(Struct, frozen=True):
     """All that are given must match; `metadata` by containment."""
 
     assistant_id: str | None = None

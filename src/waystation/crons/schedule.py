@@ -9,11 +9,11 @@ that really passes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+from msgspec import Struct
 
 from waystation.errors import UnprocessableInput
 from waystation.timestamps import MICROSECONDS
@@ -36,8 +36,7 @@ LONGEST = 250
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """The slots of a cron."""
 
     expression: str

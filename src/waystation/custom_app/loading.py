@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
@@ -20,8 +20,7 @@ __all__ = ["CustomApp", "load_custom_app"]
 TYPES = "a starlette.applications.Starlette or fastapi.FastAPI object"
 
 
-@dataclass(frozen=True, slots=True)
-class CustomApp:
+class CustomApp(Struct, frozen=True):
     """An application that was loaded, and where it comes from."""
 
     app: Starlette

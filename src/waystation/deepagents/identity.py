@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from waystation.auth.access import Access
@@ -22,8 +22,7 @@ LOCAL_USER = "local"
 _WORKSPACES = UUID("5f6c1b0e-3f7e-4a0e-9d52-6f0f3c0f8f11")
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """A user in a workspace."""
 
     workspace: str

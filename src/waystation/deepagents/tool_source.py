@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 __all__ = ["ServerTools", "ToolSource", "ToolsUnavailable"]
 
@@ -13,8 +14,7 @@ class ToolsUnavailable(Exception):
     """A server's tools cannot be had. The text is told to the model: a reason without addresses and secrets."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerTools:
+class ServerTools(Struct, frozen=True):
     """The tools of one server, ready to be called."""
 
     tools: Sequence[Any]

@@ -7,7 +7,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
 
@@ -15,6 +14,7 @@ import langgraph_sdk.runtime as sdk
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
+from msgspec import Struct
 from typing_extensions import TypeAliasType
 
 from waystation.errors import NotAGraph
@@ -27,8 +27,7 @@ _RUNTIME_CLASSES = (sdk._ExecutionRuntime, sdk._ReadRuntime, sdk._ServerRuntimeB
 _FORMS = "a factory takes nothing, the config, a ServerRuntime, or both"
 
 
-@dataclass(frozen=True, slots=True)
-class Factory:
+class Factory(Struct, frozen=True):
     """A callable that makes a graph, with the roles of its parameters."""
 
     function: Callable[..., Any]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from waystation.auth.access import Access
@@ -34,8 +34,7 @@ class ThreadRow(Protocol):
     def agent_id(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """A run that is about to be stored."""
 
     access: Access
@@ -55,8 +54,7 @@ class Arrival:
     """What the client has chosen, without the keys that belong to the server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """What becomes of it."""
 
     command: Mapping[str, Any] | None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
+from msgspec import Struct
 
 from waystation.config import Config, GraphSpec
 from waystation.errors import ConfigError, NotFound
@@ -26,8 +26,7 @@ from waystation.graphs.own import OwnGraph
 __all__ = ["Graphs"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Static:
+class _Static(Struct, frozen=True):
     access: StaticAccess
     context_keys: frozenset[str] | None
 

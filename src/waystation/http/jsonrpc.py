@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from waystation.encoding import decode
 from waystation.errors import WaystationError
@@ -42,8 +43,7 @@ class RpcError(WaystationError):
         self.data = data
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A message from a client. One without a method is an answer to the server, which asks nothing."""
 
     method: str | None

@@ -7,9 +7,10 @@ FastAPI would add (validated bodies, an OpenAPI page) is done by `waystation.htt
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,8 +29,7 @@ Socket = Callable[..., Awaitable[None]]
 S = TypeVar("S", bound=Socket)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """One operation: a method on a path template such as ``/threads/{thread_id}``."""
 
     method: str
@@ -111,8 +111,7 @@ class Router:
         return self.route("DELETE", path, **description)
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A place in the tree of path segments."""
 
     children: dict[str, _Node] = field(default_factory=dict)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct, field
 from uuid_utils import uuid4
 
 from waystation.messages.content import Message, reasoning_of, text_of, tool_calls_of
@@ -22,8 +22,7 @@ HIDDEN_CALLS = ("emit-tool-calls", "copilotkit:emit-tool-calls")
 """Metadata by which a graph keeps a model's words or calls from front ends, if false. CopilotKit's SDK sets them."""
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """A text, a train of thought or a tool call of one message."""
 
     kind: Kind
@@ -38,32 +37,27 @@ class Unit:
     """What has arrived so far; of a tool call, its arguments as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True)
-class Grown:
+class Grown(Struct, frozen=True):
     unit: Unit
     delta: str
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Struct, frozen=True):
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(Struct, frozen=True):
     message: Message
 
 
 Part = Opened | Grown | Closed | ToolResult
 
 
-@dataclass(slots=True)
-class _Arriving:
+class _Arriving(Struct):
     """A message that has not ended."""
 
     spoken: Unit | None = None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 __all__ = ["BusFigures", "CapacityFigures", "QueueFigures", "WorkerFigures"]
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFigures:
+class QueueFigures(Struct, frozen=True):
     """The queue at one moment. Waiting times are in seconds since a run could first have started; None without such runs."""
 
     pending: int
@@ -21,8 +20,7 @@ class QueueFigures:
     unblocked_wait_med_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerFigures:
+class WorkerFigures(Struct, frozen=True):
     """How many runs this process can carry out at once, and how many it does."""
 
     max: int
@@ -30,16 +28,14 @@ class WorkerFigures:
     available: int
 
 
-@dataclass(frozen=True, slots=True)
-class CapacityFigures:
+class CapacityFigures(Struct, frozen=True):
     """How many runs may be pending (0: any number), and how many this process has refused to create for that."""
 
     limit: int
     refused: int
 
 
-@dataclass(frozen=True, slots=True)
-class BusFigures:
+class BusFigures(Struct, frozen=True):
     """Whether Redis is reached, and how many seconds the newest message of another process took through it; None before there
     was one. Correct to a few milliseconds."""
 

@@ -6,8 +6,9 @@ Figures that some part keeps anyway (queue, workers, database) are read when som
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from waystation.observability.figures import BusFigures, CapacityFigures, QueueFigures, WorkerFigures
 from waystation.observability.tallies import Gauge, Tally, Timings
@@ -21,8 +22,7 @@ RUN_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_
 """From an echo to an agent that works for hours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """What the parts of the server report when asked. A part that cannot answer is None and left out."""
 
     queue: QueueFigures | None = None

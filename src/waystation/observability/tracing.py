@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec import Struct
 
 from waystation import __version__
 from waystation.config import Config
@@ -45,8 +45,7 @@ PROTOCOLS = {HTTP: "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 PACKAGES = {"otlp_proto_http": "waystation[otel]", "otlp_proto_grpc": "opentelemetry-exporter-otlp-proto-grpc"}
 
 
-@dataclass(frozen=True, slots=True)
-class RunSpan:
+class RunSpan(Struct, frozen=True):
     """The span of a run, and the callback handler that makes those of its graph."""
 
     span: Span

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import httpx
+from msgspec import Struct
 
 from waystation.errors import UnprocessableInput
 from waystation.outgoing.addresses import IpAddress, literal_address, reach_of
@@ -30,8 +30,7 @@ class UrlRefused(UnprocessableInput):
     """The URL leads to where this server does not go."""
 
 
-@dataclass(frozen=True, slots=True)
-class UrlPolicy:
+class UrlPolicy(Struct, frozen=True):
     """What is acceptable. The default is for a server that many may use: https or http, to public addresses only."""
 
     allow_loopback: bool = False

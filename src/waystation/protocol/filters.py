@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 
+from msgspec import Struct
 from pydantic import Field, ValidationError, field_validator
 
 from waystation.http.bodies import Body, describe
@@ -47,8 +47,7 @@ class Reconnect(Subscribe):
     subscription_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """The frames of some channels and namespaces."""
 
     channels: frozenset[str]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from waystation.encoding import encode
 from waystation.streams.events import milliseconds_of, parts_of
@@ -22,8 +23,7 @@ LAST_PART = (1 << PART_BITS) - 1
 """The part of a frame that comes after everything that its run has said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One event, encoded once for all who get it."""
 
     seq: int

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
+from msgspec.structs import replace
 from pydantic import Field, ValidationError
 from sqlalchemy import Connection, Row
 from starlette.requests import Request

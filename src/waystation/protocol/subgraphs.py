@@ -7,16 +7,16 @@ the last segment of its namespace: ``node:<task id>``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from waystation.protocol.frames import Namespace
 
 __all__ = ["Subgraph", "Subgraphs"]
 
 
-@dataclass(slots=True)
-class Subgraph:
+class Subgraph(Struct):
     """A namespace below a run's root."""
 
     namespace: Namespace

@@ -6,9 +6,9 @@ Frames depend on nothing but the log and how its runs have ended, so that every 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from waystation.auth.access import EVERYTHING
@@ -32,8 +32,7 @@ TOKEN = b'{"data":{"event":"content-block-delta"'
 """How an event begins that continues a message, which most events do."""
 
 
-@dataclass(slots=True)
-class RunOnTape:
+class RunOnTape(Struct):
     """What is known of a run while its events pass."""
 
     run_id: str

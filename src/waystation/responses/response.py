@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from sqlalchemy import Row
 
 from waystation.responses.ids import conversation_id, response_id
@@ -17,8 +17,7 @@ ASKED = "response"
 """Where a run's kwargs have what was asked for: `Subject.asked`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How far a response is."""
 
     status: str
@@ -29,8 +28,7 @@ class Outcome:
     usage: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """A run that is shown as a response."""
 
     run_id: str

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from starlette.requests import Request
 
@@ -48,8 +49,7 @@ class _GoneOn(Conflict):
     """The thread has gone on since."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """Where the run is to happen."""
 
     thread_id: str | None = None
@@ -59,8 +59,7 @@ class _Place:
     """The run that it continues, which may not be the thread's last one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """A run that the caller may start."""
 
     order: Order

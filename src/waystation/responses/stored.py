@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Row
 from starlette.requests import Request
 
@@ -31,8 +32,7 @@ __all__ = ["State", "find", "outcome_of", "rested", "state_of"]
 Run = Row[*tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What a run, or a thread, has come to."""
 
     messages: Sequence[Message] = ()

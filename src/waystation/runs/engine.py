@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from waystation.auth.access import EVERYTHING, Access

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -16,6 +15,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel import Pregel
+from msgspec import Struct
 
 from waystation import __version__
 from waystation.auth.user import with_user
@@ -44,8 +44,7 @@ INTERRUPT = "__interrupt__"
 """LangGraph's entry in ``versions_seen`` for the channel versions at which it last stopped at a breakpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How an attempt ended: what to commit, and what to tell waiting clients."""
 
     outcome: Outcome

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from uuid_utils import uuid7
 
 from waystation.errors import BadInput, UnprocessableInput
@@ -19,8 +19,7 @@ __all__ = ["Order", "configured", "merged_thread_config", "order_from"]
 DEFAULT_STREAM_MODE = ["values"]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """A checked request for a run, free of HTTP."""
 
     run_id: str

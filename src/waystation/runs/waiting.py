@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Row, bindparam, select
 
 from waystation.auth.access import Access
@@ -48,8 +48,7 @@ _THREAD = select(threads.c.status, threads.c["values"], threads.c.interrupts, th
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """A run that is over, as the database shows it."""
 
     result: bytes

@@ -13,11 +13,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 import structlog
+from msgspec import Struct, field
 from sqlalchemy import Connection
 from uuid_utils import uuid4
 
@@ -66,8 +66,7 @@ REMEMBERED_STOPS = 1024
 """Stop signals kept for runs that are just being handed to this worker."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """How patient a worker is, in seconds."""
 
     lease_s: float = 30
@@ -82,8 +81,7 @@ class Timing:
     """How long a run may take to stop when the process shuts down."""
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(Struct):
     """A run that this worker executes."""
 
     run: Claimed

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import Connection
 
 __all__ = ["Estimate", "estimate_threads"]
@@ -13,8 +12,7 @@ _EXPLAIN = """EXPLAIN (FORMAT JSON) DECLARE estimate NO SCROLL CURSOR FOR
     SELECT FROM threads UNION ALL SELECT FROM threads WHERE metadata @> CAST(%(needle)s AS JSONB)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """Numbers of threads, each at least 1."""
 
     all: int

@@ -14,10 +14,10 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from waystation.errors import Unavailable
@@ -46,8 +46,7 @@ LOOK_EVERY = 16
 """Commits by callers after which the writer's thread gets its chance to do what comes `afterwards`."""
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """A function waiting for the writer, and where its answer goes: to a loop's future or to a thread's."""
 
     run: Callable[[Connection], Any]

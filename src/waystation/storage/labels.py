@@ -11,9 +11,9 @@ rather than too little, and the exact condition has to be checked as well (`Labe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import BigInteger, Text, column, table
 
 __all__ = ["CREATE_LABELS", "CREATE_METADATA_INDEX", "DROP_LABELS", "Label", "labels_of", "thread_labels"]
@@ -86,8 +86,7 @@ thread_labels = table(
 """For queries. Not in the metadata of `waystation.storage.tables`, because only SQLite has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Struct, frozen=True):
     """A top-level scalar in the form that `thread_labels` stores."""
 
     key: str

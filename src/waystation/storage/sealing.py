@@ -12,9 +12,9 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement
 
 from waystation.errors import SealBroken, UnprocessableInput
@@ -72,8 +72,7 @@ CONTEXT_KEY = "encryption_context"
 """Where a run's kwargs and a cron's owner keep theirs, in the clear: whoever goes on with them needs it first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """Something stored that may be sealed."""
 
     model: str

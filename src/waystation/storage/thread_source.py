@@ -18,9 +18,10 @@ threads carry each:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, FromClause, TableClause, bindparam, exists, func, literal, select
 
 from waystation.encoding import decode, encode
@@ -42,8 +43,7 @@ MOST_LABELS = 20
 """So many labels are looked up; SQLite refuses statements with a thousand conditions, and the rest is checked row by row."""
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadSource:
+class ThreadSource(Struct, frozen=True):
     """What to select thread ids from. Conditions on `threads` may be added in any case."""
 
     rows: FromClause

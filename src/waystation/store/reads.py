@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from langgraph.store.base import Item, ListNamespacesOp, MatchCondition, SearchItem
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from waystation.auth.access import Access
@@ -43,8 +43,7 @@ class Nearest(Protocol):
     ) -> list[queries.ItemRow]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(Struct, frozen=True):
     """The item of one name."""
 
     namespace: str
@@ -66,8 +65,7 @@ class Get:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """The items that match, and which of them are nearest to `query` if there is an index to tell."""
 
     prefix: str
@@ -107,8 +105,7 @@ class Search:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """The namespaces that match, cut to `max_depth` labels."""
 
     root: str

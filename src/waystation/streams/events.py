@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = [
     "BEGINNING",
@@ -38,8 +39,7 @@ PROTOCOL_ONLY = "v2:"
 """What the names of events begin with that only the event streaming protocol knows (spec 13): other streams leave them out."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
+class RunEnd(Struct, frozen=True):
     """The last word on a run, published once its final state is committed."""
 
     status: str
@@ -55,8 +55,7 @@ class RunEnd:
         return self.status != "pending"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One event of a thread."""
 
     position: int

@@ -11,7 +11,8 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from waystation.storage.database import Database
 from waystation.streams import last_words, queries
@@ -35,8 +36,7 @@ REMEMBERED_RUNS = 64
 """Runs of a thread whose attempts and ends are kept in mind."""
 
 
-@dataclass(slots=True)
-class _Followed:
+class _Followed(Struct):
     """What is known of a run."""
 
     attempt: int = 0

@@ -8,8 +8,8 @@ The events of a resumable one stay as well, for as long as those of any run (`wa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from waystation.encoding import decode, encode
@@ -37,8 +37,7 @@ _expired = (
 _FORGET = delete(last_words).where(last_words.c.run_id.in_(_expired))
 
 
-@dataclass(frozen=True, slots=True)
-class LastWords:
+class LastWords(Struct, frozen=True):
     """How a run ended."""
 
     status: str

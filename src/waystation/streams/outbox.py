@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from waystation.streams.events import Event
 from waystation.streams.parcels import Notice, Parcel
@@ -28,16 +30,14 @@ SIGNALS = 10_000
 """Signals of one kind that wait at most. More can only pile up in an outage, and the database tells of them as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """Bytes for the inbox of a process, or, with None, for all."""
 
     inbox: str | None
     payload: bytes
 
 
-@dataclass(slots=True)
-class _Box:
+class _Box(Struct):
     """What waits for one process."""
 
     events: deque[Event] = field(default_factory=deque)
@@ -166,8 +166,7 @@ class Outbox:
         return self._number
 
 
-@dataclass(slots=True)
-class _Signals:
+class _Signals(Struct):
     """What waits for all processes. Each kind is a set in order."""
 
     present: bool = False

@@ -6,9 +6,9 @@ A *parcel* goes to the inbox of one process: events, perhaps with a wake-up. A *
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import ormsgpack
+from msgspec import Struct
 
 from waystation.streams.events import Event, RunEnd
 
@@ -22,8 +22,7 @@ class Unreadable(Exception):
     """Something else than a parcel or a notice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(Struct, frozen=True):
     """Events for one process."""
 
     sender: str
@@ -51,8 +50,7 @@ class Parcel:
             raise Unreadable(str(error)) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something for every process."""
 
     sender: str

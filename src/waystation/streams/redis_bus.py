@@ -12,10 +12,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from uuid import uuid4
 
 import structlog
+from msgspec.structs import replace
 
 from waystation.streams.bus import BACKLOG_BYTES, EndWaiter, MemoryBus, Subscription
 from waystation.streams.events import Event

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import orjson
+from msgspec.structs import replace
 
 from waystation.encoding import encode
 from waystation.errors import UnprocessableInput

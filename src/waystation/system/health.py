@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Literal
 
 import structlog
+from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from waystation.storage.database import Database
@@ -24,8 +24,7 @@ PROBE_TIMEOUT_S = 3
 _PROBE = select(assistants.c.assistant_id).limit(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
+class Readiness(Struct, frozen=True):
     """Whether this process can do its work."""
 
     services: dict[str, Health]

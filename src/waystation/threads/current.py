@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from waystation.auth.access import Access
@@ -21,8 +21,7 @@ _CURRENT = Prepared(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
+class Current(Struct, frozen=True):
     """A thread between two runs. While one goes on, it is as the run before has left it."""
 
     status: str = "idle"

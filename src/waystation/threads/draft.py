@@ -9,7 +9,6 @@ over in the end, so that they, the check that no run is in flight, and the threa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -24,6 +23,7 @@ from langgraph.checkpoint.base import (
     PendingWrite,
     copy_checkpoint,
 )
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from waystation.storage.checkpoints import Saver, newest_checkpoint_id
@@ -31,8 +31,7 @@ from waystation.storage.checkpoints import Saver, newest_checkpoint_id
 __all__ = ["Draft", "DraftCheckpoint", "DraftWrites"]
 
 
-@dataclass(frozen=True, slots=True)
-class DraftCheckpoint:
+class DraftCheckpoint(Struct, frozen=True):
     """The arguments of a `put`."""
 
     config: RunnableConfig
@@ -41,8 +40,7 @@ class DraftCheckpoint:
     new_versions: ChannelVersions
 
 
-@dataclass(frozen=True, slots=True)
-class DraftWrites:
+class DraftWrites(Struct, frozen=True):
     """The arguments of a `put_writes`."""
 
     config: RunnableConfig

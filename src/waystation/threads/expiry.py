@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import structlog
+from msgspec import Struct, field
 from sqlalchemy import Connection, bindparam, select, update
 
 from waystation.errors import SealBroken
@@ -22,8 +21,7 @@ AT_ONCE = 50
 """Threads locked by one transaction."""
 
 
-@dataclass(slots=True)
-class Expired:
+class Expired(Struct):
     """What one transaction has done about expired threads."""
 
     deleted: list[str] = field(default_factory=list)

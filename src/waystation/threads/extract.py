@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from waystation.errors import UnprocessableInput
 from waystation.threads.wire import FIELDS
@@ -22,8 +23,7 @@ _ROOTS = ("values", "metadata", "config", "interrupts")
 _TAKEN = frozenset({*FIELDS, "ttl", "extracted"})
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(Struct, frozen=True):
     """`alias` is to hold what is found in the thread's `root` by following `steps`."""
 
     alias: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from waystation.auth.access import EVERYTHING
@@ -38,8 +38,7 @@ _LAST_RUN = (
 _STATE_UPDATED = select(threads.c.state_updated_at).where(threads.c.thread_id == bindparam("thread_id"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Left:
+class _Left(Struct, frozen=True):
     """What is left of a thread."""
 
     source: StateSource
@@ -50,8 +49,7 @@ class _Left:
     ended_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(Struct, frozen=True):
     """What the newest checkpoint says about the thread."""
 
     values: Any = None

@@ -7,8 +7,8 @@ that is very large the events, the finished runs and the checkpoints go apart fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from sqlalchemy import Connection, Delete, Select, bindparam, delete, func, literal, select, tuple_
 
 from waystation.auth.access import Access
@@ -30,8 +30,7 @@ THREAD_COST = 20
 """Removing a thread without history takes as long as deleting so many rows."""
 
 
-@dataclass(slots=True)
-class Removed:
+class Removed(Struct):
     """What one transaction has removed."""
 
     threads: list[str] = field(default_factory=list)
@@ -44,8 +43,7 @@ class Removed:
     """Threads that it did not get to, or not to the end of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """How far pruning has come."""
 
     threads: int

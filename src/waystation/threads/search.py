@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, tuple_
 
 from waystation.auth.access import Access
@@ -20,8 +21,7 @@ from waystation.threads.wire import columns, stored_thread
 __all__ = ["Filters", "Order", "Page", "count", "find_ids", "search"]
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(Struct, frozen=True):
     """All that are given must match; `metadata` and `values` by containment."""
 
     metadata: Mapping[str, Any] | None = None
@@ -31,16 +31,14 @@ class Filters:
     unread: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """A column of `threads` to sort by; equal ones are in order of creation."""
 
     column: str = "created_at"
     ascending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     limit: int
     offset: int = 0
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from waystation.auth.access import Access
@@ -27,8 +27,7 @@ _SOURCE = select(
 ).where(threads.c.thread_id == bindparam("thread_id"))
 
 
-@dataclass(frozen=True, slots=True)
-class StateSource:
+class StateSource(Struct, frozen=True):
     """Which graph reads and writes a thread's checkpoints, and the configurables it is opened with."""
 
     thread_id: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from waystation.config import Config
 from waystation.storage import checkpoints
@@ -17,8 +18,7 @@ from waystation.timestamps import now_us
 __all__ = ["SweepSettings", "sweep_expired_threads", "sweep_threads_regularly"]
 
 
-@dataclass(frozen=True, slots=True)
-class SweepSettings:
+class SweepSettings(Struct, frozen=True):
     """How often expired threads are looked for, and how many one sweep deals with."""
 
     interval_minutes: float = 5

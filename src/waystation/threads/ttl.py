@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from waystation.config import Config
 from waystation.timestamps import MICROSECONDS
@@ -22,8 +23,7 @@ LONGEST_MINUTES = 100 * 366 * 24 * 60
 """A century: what expires later has no date that every client can read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ttl:
+class Ttl(Struct, frozen=True):
     """`strategy` is carried out after `minutes` without a run."""
 
     minutes: float

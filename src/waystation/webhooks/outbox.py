@@ -3,9 +3,9 @@ the delivery is due once more. The number of the attempt tells a process whether
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, not_, select, update
 from uuid_utils import uuid7
 
@@ -70,8 +70,7 @@ _OF_RUN = (
 _FINISHED = select(_table.c.delivery_id).where(_table.c.finished_at < bindparam("before")).limit(bindparam("limit"))
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """A delivery that this process has claimed."""
 
     delivery_id: str

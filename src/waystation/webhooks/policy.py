@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from waystation.config import Config
 from waystation.outgoing import UrlPolicy, UrlRefused
@@ -10,8 +10,7 @@ from waystation.outgoing import UrlPolicy, UrlRefused
 __all__ = ["WebhookPolicy"]
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookPolicy:
+class WebhookPolicy(Struct, frozen=True):
     """Checked when a webhook is named, and again before each request."""
 
     urls: UrlPolicy

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import httpx
+from msgspec import Struct
 
 from waystation import __version__
 from waystation.config import WebhookConfig
@@ -39,8 +39,7 @@ LOCAL_ORIGIN = "http://waystation.local"
 """What a path of this server is completed to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What became of an attempt."""
 
     kind: Literal["delivered", "temporary", "final"]

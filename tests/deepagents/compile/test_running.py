@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.deepagents.compile.given import MAIL, SKILL, Desk, Mailbox, demo, toolbox
 from waystation.deepagents.compile import ToolsUnavailable

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from waystation.auth.access import Access
@@ -34,8 +34,7 @@ Change = Callable[[dict[str, Any], Files], tuple[Mapping[str, Any], Files | None
 """From an agent's row and files: changes of columns, and the tree if that is to be another. Run on a thread of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """Who asks, after the project's handlers have been asked as well: an agent is an assistant to them."""
 
     server: Server

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection, exists, literal, or_, select, tuple_
 from starlette.requests import Request
 
@@ -25,8 +26,7 @@ _a = deep_agents.c
 _s = deep_agent_shares.c
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """What is asked for."""
 
     sort_by: str

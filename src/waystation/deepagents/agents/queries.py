@@ -7,9 +7,9 @@ written. So definitions are read and checked outside of any transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from waystation import assistants
@@ -50,8 +50,7 @@ _FILES = select(_f.digest, _f.content).where(
 _CHANGE = update(deep_agents).where(_a.agent_id == bindparam("of_agent"), _a.version == bindparam("expected"))
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """A tree as a revision."""
 
     manifest: Manifest

@@ -1,19 +1,18 @@
-"""What an agent is, as its files say it: plain frozen dataclasses."""
+"""What an agent is, as its files say it: plain data."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field, to_builtins
 
 __all__ = ["AgentDefinition", "Skill", "Subagent", "ToolReference", "Toolbox"]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolReference:
+class ToolReference(Struct, frozen=True):
     """A tool of an MCP server, as ``tools.json`` names it."""
 
     name: str
@@ -26,8 +25,7 @@ class ToolReference:
     """The name if nothing else is given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Toolbox:
+class Toolbox(Struct, frozen=True):
     """A ``tools.json``: the tools that an agent may use, and which of them a person approves."""
 
     tools: tuple[ToolReference, ...] = ()
@@ -35,8 +33,7 @@ class Toolbox:
     """By ``{server URL}::{tool}`` or tool name; `gates` says how they are matched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skill:
+class Skill(Struct, frozen=True):
     """A directory with a ``SKILL.md``, which the model reads when it needs it."""
 
     name: str
@@ -45,8 +42,7 @@ class Skill:
     """In the tree, such as ``skills/report``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subagent:
+class Subagent(Struct, frozen=True):
     """An agent that the main one delegates tasks to."""
 
     name: str
@@ -58,8 +54,7 @@ class Subagent:
     skills: tuple[Skill, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AgentDefinition:
+class AgentDefinition(Struct, frozen=True):
     """One revision of an agent."""
 
     instructions: str = ""
@@ -77,5 +72,5 @@ class AgentDefinition:
 
     def digest(self) -> str:
         """64 hexadecimal digits that differ between definitions that differ."""
-        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        canonical = json.dumps(to_builtins(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from waystation.deepagents.compile.definition import AgentDefinition
 from waystation.deepagents.tool_source import ToolSource
@@ -10,8 +10,7 @@ from waystation.deepagents.tool_source import ToolSource
 __all__ = ["CompileRequest"]
 
 
-@dataclass(frozen=True, slots=True)
-class CompileRequest:
+class CompileRequest(Struct, frozen=True):
     """An agent, and for whom it runs.
 
     A run that goes on after a pause has to ask for what the paused one asked for: gates that have changed in between would not

@@ -6,11 +6,11 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from msgspec import Struct, field
 
 from waystation.deepagents.compile.definition import AgentDefinition, Toolbox, ToolReference
 from waystation.deepagents.compile.gates import BUILT_IN, gated, gated_built_ins
@@ -29,8 +29,7 @@ Servers = Mapping[str, ServerTools | ToolsUnavailable]
 """What became of each server, by URL in the form of `url_key`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(Struct, frozen=True):
     """What one agent gets from its toolbox."""
 
     tools: list[Any] = field(default_factory=list)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from waystation.deepagents.errors import InvalidAgent
 from waystation.deepagents.files import frontmatter
@@ -16,8 +17,7 @@ from waystation.encoding import pretty
 __all__ = ["TreeChanges"]
 
 
-@dataclass(frozen=True, slots=True)
-class TreeChanges:
+class TreeChanges(Struct, frozen=True):
     """What a request says of the files; None leaves a field as it is."""
 
     system_prompt: str | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from waystation.deepagents.errors import InvalidAgent
@@ -22,8 +22,7 @@ SUBAGENTS = "subagents"
 SKILL = "SKILL.md"
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """The typed fields, as the API shows them."""
 
     system_prompt: str | None

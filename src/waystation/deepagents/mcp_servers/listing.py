@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from waystation.deepagents.mcp_servers import queries
 from waystation.deepagents.mcp_servers.connections import Connections, Target
@@ -26,8 +27,7 @@ MOST_TOOLS = 1000
 MOST_PAGES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """The tools of a server as the API shows them: ``{"name", "description", "inputSchema", "annotations"?}``."""
 
     tools: list[dict[str, Any]]

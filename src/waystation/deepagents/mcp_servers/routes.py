@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -38,8 +38,7 @@ _TOOLS_QUERY: list[dict[str, Any]] = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """Whose servers a request is about, after the project's handlers have been asked as well."""
 
     servers: McpServers

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import structlog
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from waystation.deepagents.mcp_servers import headers, queries
@@ -23,8 +23,7 @@ __all__ = ["Found", "Targets", "as_failure", "is_oauth"]
 log = structlog.get_logger("waystation.mcp_servers")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What is known of an address."""
 
     row: Mapping[str, Any] | None

@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from waystation.deepagents.mcp_servers.connections import Connections, Target
 from waystation.deepagents.mcp_servers.failures import NotConnected, OAuthUnavailable, ServerFailed
@@ -110,8 +111,7 @@ class McpTools:
         return shown(url) if found.row is None else str(found.row["name"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Within:
+class _Within(Struct, frozen=True):
     """`McpTools` for one workspace."""
 
     source: McpTools

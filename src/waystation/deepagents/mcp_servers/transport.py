@@ -9,10 +9,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 import httpx
 import httpx2
+from msgspec import Struct
 
 from waystation.outgoing import CheckedTransport, Resolve, UrlPolicy, UrlRefused
 
@@ -22,8 +22,7 @@ MOST_BYTES = 16 * 1024 * 1024
 """Of an answer that is one JSON text. Streams are limited event by event, by the library."""
 
 
-@dataclass(slots=True)
-class Trace:
+class Trace(Struct):
     """What HTTP has seen of one call."""
 
     status: int | None = None
@@ -36,8 +35,7 @@ TRACE: ContextVar[Trace | None] = ContextVar("waystation.mcp_servers.trace", def
 """That of the call that a request is made for. The library's tasks run in the context of the call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """How servers are reached."""
 
     urls: UrlPolicy

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 __all__ = ["HELP", "Step", "Surroundings", "recalled", "steps_of"]
 
@@ -24,8 +25,7 @@ Step = list[Call]
 """What is called at the same time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What the model knows besides the conversation."""
 
     prompt: str

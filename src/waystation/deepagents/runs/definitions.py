@@ -6,8 +6,9 @@ import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from waystation.deepagents.agents import queries as agents
 from waystation.deepagents.compile import AgentDefinition, parse_tree

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from waystation.deepagents.compile import AgentDefinition, Compiler, CompileRequest, Skill, Toolbox

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Self
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 __all__ = ["KEY", "Pin"]
 
@@ -12,8 +14,7 @@ KEY = "__waystation_agent"
 """Where a run has its pin in ``configurable``. Clients cannot set such a key, and LangGraph keeps it out of checkpoints."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True):
     """For whom a run is, and what it was made from. A run that goes on after a pause has that of the run that paused: other gates
     would not fit the decisions."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
+from msgspec import Struct
 from sqlalchemy import Connection
 from starlette.requests import Request
 from uuid_utils import uuid7
@@ -27,8 +27,7 @@ from waystation.timestamps import now_us
 __all__ = ["Start"]
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """A run that the caller may start, as far as is known before it is stored."""
 
     run: RunCreateStateful

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from waystation.auth.access import Access
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ThreadCall", "thread_uuid"]
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadCall:
+class ThreadCall(Struct, frozen=True):
     """Who asks, after the project's handlers have been asked as well."""
 
     server: Server

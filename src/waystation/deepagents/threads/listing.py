@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, literal, select, tuple_
 from starlette.requests import Request
 
@@ -25,8 +26,7 @@ LARGEST_PAGE = 20
 _t = threads.c
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadPage:
+class ThreadPage(Struct, frozen=True):
     """What is asked for."""
 
     agent_id: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from waystation.errors import WaystationError
 
@@ -20,16 +21,14 @@ class LeaseLost(WaystationError):
     """Another worker has taken the run over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A worker's offer to execute a run: who it is and until when its lease lasts (microseconds)."""
 
     worker_id: str
     until: int
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, frozen=True):
     """A run as its worker needs it."""
 
     run_id: str
@@ -49,8 +48,7 @@ class Claimed:
     """Whether the thread is known to have no checkpoints yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(Struct, frozen=True):
     """What creating a run did."""
 
     run: dict[str, Any]
@@ -63,8 +61,7 @@ class Created:
     """Runs that were cancelled before any worker had them: their streams end now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a run ended, as its worker saw it."""
 
     kind: Kind
@@ -76,8 +73,7 @@ class Outcome:
     error: dict[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """What settling a run did."""
 
     status: str

@@ -16,7 +16,8 @@ To read a version, its path of bases is followed back to a full copy. Three rule
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from waystation.storage.checkpoints.compression import SMALLEST, Compression
 
@@ -45,8 +46,7 @@ _LAYOUT = 0x10
 _COMPRESSED, _DIFFERENCE, _ANCHOR = 1, 2, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """A serialized channel value (`values.py` knows what `kind` and `count` mean)."""
 
     kind: int
@@ -54,8 +54,7 @@ class Body:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
+class Tip(Struct, frozen=True):
     """A version that later ones can be stored against, and where it stands in its chain."""
 
     version: int

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from msgspec import Struct
 
 from waystation.storage.checkpoints.queries import RunRow
 
 __all__ = ["LatestRow"]
 
 
-@dataclass(frozen=True, slots=True)
-class LatestRow:
+class LatestRow(Struct, frozen=True):
     """The run's row that was written last, and the config that it was made of: LangGraph gives the same one with each write, but for
     the address in it."""
 

@@ -7,9 +7,9 @@ leaves it in a state in which every checkpoint that is still there can be read: 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from waystation.storage.checkpoints import queries
@@ -24,8 +24,7 @@ NAMESPACE_COST = 10
 """Looking at a namespace takes as long as deleting so many rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """How far the pruning of a thread has come: up to this namespace, or through all of them."""
 
     ns: str = ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from waystation.storage.checkpoints.compression import Compression
@@ -176,8 +176,7 @@ class WritesRow(NamedTuple):
 Row = RunRow | CheckpointRow | WritesRow
 
 
-@dataclass(slots=True)
-class StoredCheckpoint:
+class StoredCheckpoint(Struct):
     """A checkpoint as it was read."""
 
     thread_id: str

@@ -6,11 +6,11 @@ These functions run on a reader's thread; what they return is deserialized by wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from waystation.storage.checkpoints import queries
@@ -32,8 +32,7 @@ SEARCHED = 200
 """Checkpoints that are looked at in one go for those that match a filter."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadCheckpoint:
+class ReadCheckpoint(Struct, frozen=True):
     """All there is of a checkpoint."""
 
     thread_id: str
@@ -63,8 +62,7 @@ class ReadCheckpoint:
         return {"configurable": address}
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which checkpoints of a thread and namespace a list holds."""
 
     thread_id: str
@@ -74,8 +72,7 @@ class Selection:
     metadata: Mapping[str, Any]
 
 
-@dataclass(slots=True)
-class ChannelHistory:
+class ChannelHistory(Struct):
     """The counterpart of `DeltaChannelHistory`; `writes` are oldest first."""
 
     writes: list[StoredWrite] = field(default_factory=list)

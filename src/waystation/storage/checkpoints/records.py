@@ -7,12 +7,12 @@ by their position. It can be read without the serializer, except for values that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import ormsgpack
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from msgspec import Struct
 
 from waystation.storage.checkpoints.compression import Compression, seal, unseal
 from waystation.storage.checkpoints.keys import version_key
@@ -28,8 +28,7 @@ _COUNTERS = "counters_since_delta_snapshot"
 _MISSING: Any = object()
 
 
-@dataclass(slots=True)
-class Record:
+class Record(Struct):
     """One checkpoint without its values and without the part of its metadata that is the same all through a run."""
 
     v: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import ormsgpack
 from langgraph.checkpoint.base import WRITES_IDX_MAP, PendingWrite, writes_sort_key
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from msgspec import Struct
 
 from waystation.storage.checkpoints.compression import Compression, seal, unseal
 from waystation.storage.checkpoints.keys import pack_id, unpack_id
@@ -16,8 +16,7 @@ from waystation.storage.checkpoints.keys import pack_id, unpack_id
 __all__ = ["StoredWrite", "merged_writes", "pack_writes"]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredWrite:
+class StoredWrite(Struct, frozen=True):
     """One write, its value not yet deserialized."""
 
     task_id: str

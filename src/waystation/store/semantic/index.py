@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from langgraph.store.base.embed import get_text_at_path
+from msgspec import Struct, field
 from sqlalchemy import Connection, and_, exists
 
 from waystation.storage.tables import store_items
@@ -24,8 +24,7 @@ MOST = 2**40
 """Items that are ranked at most: more than there are, and computable with in 64 bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Embedded:
+class Embedded(Struct, frozen=True):
     """Texts with their vectors."""
 
     documents: Mapping[str, Vector] = field(default_factory=dict)
