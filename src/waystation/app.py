@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waystation.a2a.routes import router as a2a_routes
@@ -28,6 +27,7 @@ from waystation.deepagents.routes import BASES, deepagent_routes
 from waystation.encryption import encryption_of
 from waystation.graphs import Graphs
 from waystation.http.application import application
+from waystation.http.cors import Cors
 from waystation.http.error_bodies import ErrorBodies
 from waystation.http.errors import HANDLERS
 from waystation.http.request_id import RequestIds
@@ -190,7 +190,7 @@ def _cors(http: HttpConfig, custom: CustomApp | None) -> list[Middleware]:
     """The CORS policy. A custom app that has one of its own, where none is configured, is not to be overruled by the default."""
     if http.cors is None and custom is not None and custom.has_cors:
         return []
-    return [Middleware(CORSMiddleware, **(DEFAULT_CORS if http.cors is None else http.cors))]
+    return [Middleware(Cors, **(DEFAULT_CORS if http.cors is None else http.cors))]
 
 
 def _spans(server: Server) -> list[Middleware]:

@@ -180,6 +180,16 @@ async def test_cors_is_around_custom_routes(customized: Customized) -> None:
         )
 
 
+async def test_answers_to_requests_without_an_origin_are_marked_for_caches(customized: Customized) -> None:
+    async def varied(_request: Request) -> Response:
+        return PlainTextResponse("hello", headers={"Vary": "Accept"})
+
+    async with customized(Starlette(routes=[Route("/hello", hello), Route("/varied", varied)])) as http:
+        for origin in ({}, ORIGIN):
+            assert (await http.get("/hello", headers=origin)).headers["vary"] == "Origin"
+            assert (await http.get("/varied", headers=origin)).headers["vary"] == "Accept, Origin"
+
+
 async def test_a_policy_of_the_app_is_not_overruled_by_the_default(customized: Customized) -> None:
     policy = Middleware(CORSMiddleware, allow_origins=["https://page.example"], allow_methods=["GET"])
     async with customized(Starlette(routes=[Route("/hello", hello)], middleware=[policy])) as http:
@@ -203,5 +213,5 @@ async def test_nothing_is_added_without_a_custom_app(tmp_path: Path) -> None:
         while layer is not app.router:
             layers.append(type(layer).__name__)
             layer = getattr(layer, "app", None) or layer._app
-        assert layers == ["ServerErrorMiddleware", "RequestIds", "HttpMetrics", "CORSMiddleware", "ExceptionMiddleware"]
+        assert layers == ["ServerErrorMiddleware", "RequestIds", "HttpMetrics", "Cors", "ExceptionMiddleware"]
         assert type(app.router.default).__name__ == "Dispatcher"

@@ -47,7 +47,13 @@ def request_id_of(scope: Scope) -> str:
     """The id of the request that `scope` is of."""
     known = scope.get(KEY)
     if known is None:
-        given = next((value for name, value in scope["headers"] if name == HEADER), b"")
-        known = scope[KEY] = given.decode() if ACCEPTABLE.fullmatch(given) else str(uuid4())
+        known = scope[KEY] = _given(scope) or str(uuid4())
     found: str = known
     return found
+
+
+def _given(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == HEADER:
+            return value.decode() if ACCEPTABLE.fullmatch(value) else None
+    return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Any, get_args
 
 import structlog
 from pydantic import BaseModel
@@ -36,10 +38,23 @@ class UnknownFields:
 
 def _unknown(model: BaseModel, above: str) -> Iterator[str]:
     """The paths of unknown fields. A model with ``passes_on`` uses all of its fields, whatever their names."""
-    if not getattr(model, "passes_on", False):
-        for name in model.model_extra or ():
+    if model.model_extra and not getattr(model, "passes_on", False):
+        for name in model.model_extra:
             yield above + name
-    for name, value in model.__dict__.items():
-        for part in value if isinstance(value, list) and value and isinstance(value[0], BaseModel) else (value,):
+    for name in _with_models(type(model)):
+        value = getattr(model, name)
+        for part in value if isinstance(value, list) else (value,):
             if isinstance(part, BaseModel):
                 yield from _unknown(part, f"{above}{name}.")
+
+
+@cache
+def _with_models(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of `model` that may have objects with a model of their own: few do, and this is asked for every request."""
+    return tuple(name for name, field in model.model_fields.items() if _may_have_model(field.annotation))
+
+
+def _may_have_model(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return any(_may_have_model(part) for part in get_args(annotation))

@@ -10,8 +10,9 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -30,6 +31,8 @@ _SECRET_NAME = re.compile(
 )
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
 
+_context: ContextVar[Mapping[str, str]] = ContextVar("waystation_log_context", default=MappingProxyType({}))
+
 _CHATTY = {"uvicorn.access": logging.WARNING, "httpx": logging.WARNING, "httpcore": logging.WARNING}
 """Loggers that write a line for each request: silent unless something is wrong, or the level is DEBUG."""
 
@@ -39,6 +42,7 @@ def configure_logs(level: str = "INFO", *, json: bool = False, color: bool = Tru
     number = logging.getLevelNamesMapping()[level]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _in_context,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
@@ -66,14 +70,27 @@ def configure_logs(level: str = "INFO", *, json: bool = False, color: bool = Tru
         logging.getLogger(name).setLevel(logging.NOTSET if number <= logging.DEBUG else least)
 
 
-def context(
-    *, run_id: str | None = None, thread_id: str | None = None, request_id: str | None = None
-) -> AbstractContextManager[None]:
+class context:
     """A block whose lines, also those of tasks started in it, name the run, thread or request they belong to."""
-    given = {"run_id": run_id, "thread_id": thread_id, "request_id": request_id}
-    return structlog.contextvars.bound_contextvars(
-        **{name: value for name, value in given.items() if value is not None}
-    )
+
+    __slots__ = ("_given", "_token")
+
+    def __init__(
+        self, *, run_id: str | None = None, thread_id: str | None = None, request_id: str | None = None
+    ) -> None:
+        given = {"run_id": run_id, "thread_id": thread_id, "request_id": request_id}
+        self._given = {name: value for name, value in given.items() if value is not None}
+
+    def __enter__(self) -> None:
+        self._token = _context.set({**_context.get(), **self._given})
+
+    def __exit__(self, *_error: object) -> None:
+        _context.reset(self._token)
+
+
+def _in_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What the line belongs to, unless it says so itself."""
+    return {**_context.get(), **event}
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from waystation.auth.access import EVERYTHING, Access
 from waystation.errors import NotFound
+from waystation.futures import until_done
 from waystation.observability.figures import QueueFigures, WorkerFigures
 from waystation.observability.tracing import Tracing
 from waystation.runs import lifecycle, queries
@@ -130,8 +131,7 @@ class Engine:
             self._not_created(offers)
             raise
         try:
-            if not writing.done():
-                await asyncio.wait((writing,))
+            await until_done(writing)
         except asyncio.CancelledError:
             writing.add_done_callback(partial(self._written_unseen, offers))
             raise

@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from typing import Protocol
 
+from waystation.futures import until_done
 from waystation.streams.events import Event, RunEnd
 
 __all__ = ["END", "EndWaiter", "Hub", "Listening", "Subscription", "end_topic"]
@@ -164,8 +165,8 @@ class EndWaiter:
     async def end(self, timeout_s: float) -> RunEnd | None:
         """How the run ended, with its result; or None when `timeout_s` passes first, or when it is time to look in the database:
         the end may have been lost, or was told without a result."""
-        done, _ = await asyncio.wait((self._future,), timeout=timeout_s)
-        return done.pop().result() if done else None
+        future = self._future
+        return future.result() if await until_done(future, timeout_s) else None
 
     def tell(self, end: RunEnd) -> None:
         """This is how the run ended. From any thread. One who knows the result may come after one who does not: a worker that
