@@ -57,8 +57,9 @@ def test_a_name_that_is_not_there_is_an_ordinary_error(tmp_path: Path) -> None:
 def test_the_slow_package_of_langchain_waits_and_is_whole_when_asked_for() -> None:
     script = """
         import sys
-        from waystation.cli.starting import hasten_start
-        hasten_start({})
+        from waystation.cli.starting import hasten_libraries, hasten_start
+        hasten_start()
+        hasten_libraries({})
         import langgraph.graph
         print("langsmith.types.run" in sys.modules)
         from langsmith.types import Run
@@ -71,8 +72,9 @@ def test_the_slow_package_of_langchain_waits_and_is_whole_when_asked_for() -> No
 def test_the_sdk_waits_though_langgraph_uses_a_part_of_it() -> None:
     script = """
         import sys
-        from waystation.cli.starting import hasten_start
-        hasten_start({})
+        from waystation.cli.starting import hasten_libraries, hasten_start
+        hasten_start()
+        hasten_libraries({})
         import langgraph.pregel, waystation.app
         print("langgraph_sdk.client" in sys.modules)
         import langgraph_sdk
@@ -85,8 +87,9 @@ def test_the_sdk_waits_though_langgraph_uses_a_part_of_it() -> None:
 def test_a_log_without_rich_leaves_rich_to_those_who_import_it() -> None:
     script = """
         import sys
-        from waystation.cli.starting import hasten_start
-        hasten_start({})
+        from waystation.cli.starting import hasten_libraries, hasten_start
+        hasten_start()
+        hasten_libraries({})
         import structlog
         print(structlog.dev.plain_traceback is not None, "rich" in sys.modules)
         from rich.console import Console
@@ -98,8 +101,9 @@ def test_a_log_without_rich_leaves_rich_to_those_who_import_it() -> None:
 
 def test_models_of_tracing_are_built_when_they_are_used_and_others_at_once() -> None:
     script = """
-        from waystation.cli.starting import hasten_start
-        hasten_start({})
+        from waystation.cli.starting import hasten_libraries, hasten_start
+        hasten_start()
+        hasten_libraries({})
         from langsmith.schemas import Run
         from pydantic import BaseModel
         from pydantic_core import SchemaValidator
@@ -120,8 +124,9 @@ def test_models_of_tracing_are_built_when_they_are_used_and_others_at_once() -> 
 def _loaded(env: str) -> str:
     script = f"""
         import sys
-        from waystation.cli.starting import SHOWN_TO_TRACING, hasten_start
-        hasten_start({env})
+        from waystation.cli.starting import SHOWN_TO_TRACING, hasten_libraries, hasten_start
+        hasten_start()
+        hasten_libraries({env})
         import waystation.app
         print(*(name for name in (*SHOWN_TO_TRACING, "pygments") if name in sys.modules))
         import httpx, psutil, opentelemetry.sdk.trace
@@ -136,3 +141,23 @@ def _loaded(env: str) -> str:
 def test_libraries_that_only_tracing_wants_are_loaded_where_there_is_tracing() -> None:
     assert _loaded("{}") == ""
     assert _loaded("{'LANGSMITH_TRACING': 'true'}") == "opentelemetry.sdk psutil httpx2"
+
+
+def test_what_serves_imports_no_more_than_it_has_to(tmp_path: Path) -> None:
+    """The order counts: whoever imports the log before it is hastened imports rich along with it."""
+    (tmp_path / "langgraph.json").write_text('{"graphs": {}}')
+    script = """
+        import sys
+        from pathlib import Path
+        from waystation.cli import serving
+        def serve(*_arguments, **_options):
+            import waystation.app
+            names = ("structlog", "httpx", "langsmith", "rich", "pygments", "attr", "httpx2", "prometheus_client", "click")
+            print(*(name for name in names if name in sys.modules))
+        serving.serve_project = serve
+        serving.serve_here(Path("langgraph.json"), "127.0.0.1", 0, {})
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "structlog httpx langsmith\n"

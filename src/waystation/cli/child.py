@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from waystation.cli.control import GO, Verdict
 from waystation.cli.serving import configuration, serve_project, set_up_log
-from waystation.cli.starting import hasten_start
+from waystation.cli.starting import hasten_libraries, hasten_start
 
 if TYPE_CHECKING:
     from waystation.config import Config
@@ -31,9 +31,10 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     directories: tuple[str, ...] = ()
+    hasten_start()
     try:
         config = configuration(config_path, {}, dev=True)
-        hasten_start({**config.env, **os.environ})
+        hasten_libraries({**config.env, **os.environ})
         directories = _code_directories(config)
         set_up_log(config)
         graphs = _load(config)

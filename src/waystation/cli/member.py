@@ -15,7 +15,7 @@ from typing import cast
 
 from waystation.cli.control import Verdict
 from waystation.cli.serving import configuration, serve_project, set_up_log
-from waystation.cli.starting import hasten_start
+from waystation.cli.starting import hasten_libraries, hasten_start
 from waystation.roles import Role
 
 __all__ = ["main"]
@@ -26,9 +26,10 @@ def main() -> None:
     role, config_path = cast("Role", sys.argv[1]), Path(sys.argv[2])
     control, *listener = (socket.socket(fileno=int(number)) for number in sys.argv[3:])
     threading.Thread(target=_stop_with_the_supervisor, args=(control,), daemon=True).start()
+    hasten_start()
     try:
         config = configuration(config_path, {})
-        hasten_start({**config.env, **os.environ})
+        hasten_libraries({**config.env, **os.environ})
         set_up_log(config)
         serve_project(config, listener[0] if listener else None, lambda: control.sendall(Verdict().line()), role=role)
     except Exception as error:  # noqa: BLE001 - told to the supervisor, which shows it

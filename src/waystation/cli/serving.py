@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from waystation.cli.banner import database_label, show_banner, show_worker_banner
 from waystation.cli.listening import Listener
-from waystation.cli.starting import hasten_start
+from waystation.cli.starting import hasten_libraries, hasten_start
 from waystation.errors import ConfigError
 from waystation.roles import Role, require_shared
 from waystation.secrets.key_file import KEY_FILE
@@ -30,9 +30,10 @@ def serve_here(
     config_path: Path, host: str, port: int, settings: Mapping[str, str], *, dev: bool = False, api_only: bool = False
 ) -> None:
     """Serve the project until SIGINT or SIGTERM. Raises ConfigError when the port, the project or the data is unusable."""
+    hasten_start()
     listener = Listener(host, port)
     config = configuration(config_path, settings, dev=dev)
-    hasten_start({**config.env, **os.environ})
+    hasten_libraries({**config.env, **os.environ})
     if api_only:
         require_shared(config, "--api-only")
     set_up_log(config)
@@ -47,9 +48,10 @@ def serve_here(
 
 def work_here(config_path: Path, host: str, port: int | None, settings: Mapping[str, str]) -> None:
     """Execute runs until SIGINT or SIGTERM; answer for this process on `port` if there is one. Raises ConfigError."""
+    hasten_start()
     listener = None if port is None else Listener(host, port)
     config = configuration(config_path, settings)
-    hasten_start({**config.env, **os.environ})
+    hasten_libraries({**config.env, **os.environ})
     require_shared(config, "waystation worker")
     set_up_log(config)
     url = None if listener is None else listener.url

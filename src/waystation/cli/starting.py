@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-__all__ = ["UNUSED_AT_START", "hasten_start", "load_on_first_use"]
+__all__ = ["UNUSED_AT_START", "hasten_libraries", "hasten_start", "load_on_first_use"]
 
 UNUSED_AT_START = ("langsmith.types", "langgraph_sdk")
 """Packages whose import is slow and which others import for next to nothing: LangChain the first (150 modules of Pydantic
@@ -30,13 +30,16 @@ TRACING = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LA
 """The variables that turn tracing by LangSmith on."""
 
 
-def hasten_start(env: Mapping[str, str]) -> None:
-    """Call before the first heavy import, with the variables of the process and the project. Serving turns the collector on
-    again."""
+def hasten_start() -> None:
+    """Call before the first heavy import. Serving turns the collector on again."""
     gc.disable()  # nothing of the million objects that imports make is garbage
     load_on_first_use(*UNUSED_AT_START)
     with _absent("rich"):  # for tracebacks that we do not use, which show secrets
         import_module("structlog")
+
+
+def hasten_libraries(env: Mapping[str, str]) -> None:
+    """Call after that, when the variables of the process and the project are known, and before LangChain is imported."""
     with _absent("click"):  # for a command line; without it rich and Pygments are not imported either
         import_module("httpx")
     with _models_built_on_first_use():  # 60 models that only tracing uses
