@@ -7,6 +7,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
+from waystation.cli.starting import with_room
+
 PACKAGE = """
 import sys
 print("executed", file=sys.stderr)
@@ -161,3 +165,16 @@ def test_what_serves_imports_no_more_than_it_has_to(tmp_path: Path) -> None:
         [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == "structlog httpx langsmith\n"
+
+
+def test_room_for_frames_changes_nothing_else() -> None:
+    @with_room
+    def depth(left: int, *, step: int = 1) -> int:
+        """How deep it went."""
+        if left < 0:
+            raise ValueError(left)
+        return 0 if left == 0 else 1 + depth(left - step)
+
+    assert (depth(50), depth(4, step=2), depth.__doc__) == (50, 3, "How deep it went.")
+    with pytest.raises(ValueError, match="-1"):
+        depth(-1)

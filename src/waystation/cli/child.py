@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from waystation.cli.control import GO, Verdict
 from waystation.cli.serving import configuration, serve_project, set_up_log
-from waystation.cli.starting import hasten_libraries, hasten_start
+from waystation.cli.starting import hasten_libraries, hasten_start, with_room
 
 if TYPE_CHECKING:
     from waystation.config import Config
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
+@with_room
 def main() -> None:
     """Run the process that `sys.argv` describes. Exit code 1 after a reported error."""
     config_path, control, listener = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), int(sys.argv[3])

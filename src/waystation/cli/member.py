@@ -15,12 +15,13 @@ from typing import cast
 
 from waystation.cli.control import Verdict
 from waystation.cli.serving import configuration, serve_project, set_up_log
-from waystation.cli.starting import hasten_libraries, hasten_start
+from waystation.cli.starting import hasten_libraries, hasten_start, with_room
 from waystation.roles import Role
 
 __all__ = ["main"]
 
 
+@with_room
 def main() -> None:
     """Run the process that `sys.argv` describes. Exit code 1 after a reported error."""
     role, config_path = cast("Role", sys.argv[1]), Path(sys.argv[2])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from waystation.cli.banner import database_label, show_banner, show_worker_banner
 from waystation.cli.listening import Listener
-from waystation.cli.starting import hasten_libraries, hasten_start
+from waystation.cli.starting import hasten_libraries, hasten_start, with_room
 from waystation.errors import ConfigError
 from waystation.roles import Role, require_shared
 from waystation.secrets.key_file import KEY_FILE
@@ -26,6 +26,7 @@ DEV_GRACE_S = 2
 """Seconds that requests and runs get to finish under `dev`; runs that need longer go on in the next process."""
 
 
+@with_room
 def serve_here(
     config_path: Path, host: str, port: int, settings: Mapping[str, str], *, dev: bool = False, api_only: bool = False
 ) -> None:
@@ -46,6 +47,7 @@ def serve_here(
     )
 
 
+@with_room
 def work_here(config_path: Path, host: str, port: int | None, settings: Mapping[str, str]) -> None:
     """Execute runs until SIGINT or SIGTERM; answer for this process on `port` if there is one. Raises ConfigError."""
     hasten_start()
