@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from waystation.errors import Overloaded, Unavailable
+from waystation.futures import until_done
 from waystation.timestamps import MICROSECONDS
 
 __all__ = ["SHORTEST_S", "WakefulLoop", "rest_until"]
@@ -60,10 +61,9 @@ class WakefulLoop:
         task, self._task = self._task, None
         if task is None:
             return
-        done, _ = await asyncio.wait({task}, timeout=STOP_S)
-        if not done:
+        if not await until_done(task, STOP_S):
             task.cancel()
-            await asyncio.wait({task})
+            await until_done(task)
 
     async def _run(self) -> None:
         while not self._stopping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -13,8 +14,16 @@ from waystation import databases
 from waystation.databases import open_beside, open_database
 from waystation.errors import ConfigError
 from waystation.storage.data_dir import is_in_use
+from waystation.storage.database import Database
 
 pytestmark = pytest.mark.sqlite
+
+
+async def close(server: Database, lock: IO[str] | None) -> None:
+    """The end of a server, which has the lock of its directory."""
+    await server.close()
+    assert lock is not None
+    lock.close()
 
 
 async def test_server_that_begins_while_a_command_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +39,7 @@ async def test_server_that_begins_while_a_command_looks(tmp_path: Path, monkeypa
     beside, none = open_beside(config)
     assert (none, looks) == (None, [True, True])
     await beside.close()
-    await server.close()
-    assert lock is not None
-    lock.close()
+    await close(server, lock)
 
 
 async def test_server_waits_for_a_command_that_has_the_directory(tmp_path: Path) -> None:
@@ -45,9 +52,7 @@ async def test_server_waits_for_a_command_that_has_the_directory(tmp_path: Path)
     await command.close()
     held.close()
     server, lock = await opening
-    await server.close()
-    assert lock is not None
-    lock.close()
+    await close(server, lock)
 
 
 async def test_second_server_is_refused(tmp_path: Path) -> None:
@@ -55,9 +60,7 @@ async def test_second_server_is_refused(tmp_path: Path) -> None:
     server, lock = open_database(config)
     with pytest.raises(ConfigError, match=rf"in use by another server \(process {os.getpid()}\)"):
         open_database(config)
-    await server.close()
-    assert lock is not None
-    lock.close()
+    await close(server, lock)
 
 
 def test_directory_that_cannot_be_used_is_no_server(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from waystation.errors import ConfigError
+from waystation.futures import until_done
 from waystation.streams.outbox import Letter, Outbox
 from waystation.streams.parcels import FORMAT
 from waystation.timestamps import MICROSECONDS
@@ -148,8 +149,7 @@ class RedisLink:
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._flushes.append(sent)
         self._work.set()
-        done, _ = await asyncio.wait((sent,), timeout=timeout_s)
-        return bool(done) and sent.result()
+        return await until_done(sent, timeout_s) and sent.result()
 
     async def leave(self, farewell: bytes) -> None:
         """Say goodbye and remove the inbox. Call it when `run` has ended. Raises nothing: Redis forgets by itself."""
