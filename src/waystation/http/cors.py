@@ -15,7 +15,7 @@ class Cors(CORSMiddleware):
     """Starlette's, for requests that name their origin. The answer to any other is only marked as one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+        if scope["type"] != "http" or b"origin" in dict(scope["headers"]):
             await super().__call__(scope, receive, send)
             return
 

@@ -33,7 +33,7 @@ class Answer:
 
 
 def _is_event_stream(message: Message) -> bool:
-    return any(
-        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-        for name, value in message.get("headers", ())
-    )
+    for name, value in message.get("headers", ()):
+        if value.startswith(b"text/event-stream") and name.lower() == b"content-type":
+            return True
+    return False

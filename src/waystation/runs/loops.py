@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import sys
 import threading
 import time
 import traceback
-import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -59,14 +59,10 @@ class _RunnerLoop:
         self.name = name
         self.loop = uvloop.new_event_loop()
         self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix=f"{name}-node"))
-        self.loop.set_task_factory(self._create_task)
         self.beat = time.monotonic()
         self.reported = False
         self.load = 0
         self._waiting: deque[tuple[str, Main]] = deque()
-        self._context_of: weakref.WeakKeyDictionary[asyncio.Task[Any], contextvars.Context] = (
-            weakref.WeakKeyDictionary()
-        )
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
         self.thread.start()
 
@@ -94,7 +90,7 @@ class _RunnerLoop:
         task = asyncio.current_task(self.loop)
         frame = sys._current_frames().get(self.thread.ident or 0)
         stack = "".join(traceback.format_stack(frame)[-STACK_LINES:]) if frame else ""
-        context = self._context_of.get(task) if task else None
+        context = _context_of(task) if task is not None else None
         return (context.get(current_run), _node(context), stack) if context is not None else (None, None, stack)
 
     def _start(self) -> None:
@@ -109,14 +105,6 @@ class _RunnerLoop:
 
     def _done(self, _task: asyncio.Task[None]) -> None:
         self.load -= 1
-
-    def _create_task(
-        self, loop: asyncio.AbstractEventLoop, coro: Any, context: contextvars.Context | None = None, **kwargs: Any
-    ) -> asyncio.Task[Any]:
-        context = context if context is not None else contextvars.copy_context()
-        task = asyncio.Task(coro, loop=loop, context=context, **kwargs)
-        self._context_of[task] = context
-        return task
 
     def _main(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -195,6 +183,11 @@ async def _end_tasks() -> None:
         task.cancel()
     if left:
         await asyncio.wait(left, timeout=LEFT_S)
+
+
+def _context_of(task: asyncio.Task[Any]) -> contextvars.Context | None:
+    """The context a task runs in, which it shows nobody before Python 3.12 but the garbage collector."""
+    return next((each for each in gc.get_referents(task) if isinstance(each, contextvars.Context)), None)
 
 
 def _node(context: contextvars.Context) -> str | None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from waystation.storage.wire import Answer, wire_of
 
-__all__ = ["Asked", "InsertSql", "Sql"]
+__all__ = ["Answered", "Asked", "InsertSql", "Sql"]
 
 Row = tuple[Any, ...]
 
@@ -38,6 +38,21 @@ class Asked:
         """The first row, if there is one. Instead of `rows`."""
         rows = self._rows()
         return rows[0] if rows else None
+
+
+class Answered(Asked):
+    """A query whose rows are there already."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self._found = rows
+
+    def rows(self) -> Sequence[Any]:
+        return self._found
+
+    def first(self) -> Any | None:
+        return self._found[0] if self._found else None
 
 
 class Sql:
@@ -66,8 +81,7 @@ class Sql:
     def ask(self, conn: Connection, *parameters: Any) -> Asked:
         """Send the query now, and fetch its rows later."""
         if conn.dialect.name == "sqlite":
-            rows = self.rows(conn, *parameters)
-            return Asked(lambda: rows)
+            return Answered(self.rows(conn, *parameters))
         return Asked(self._on_postgresql(conn, parameters).rows)
 
     def run(self, conn: Connection, *parameters: Any) -> None:

@@ -144,8 +144,9 @@ class GroupCommit:
         self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it is awake already
-            self._awake.release()
+        if self._awake.locked():
+            with contextlib.suppress(RuntimeError):  # somebody else was quicker
+                self._awake.release()
 
     def _committed_now(self, call: Call) -> bool:
         """Whether `call` was carried out on this thread, which it is only if everything queued before has been."""

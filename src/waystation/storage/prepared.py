@@ -17,9 +17,9 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import Dialect
 
 from waystation.auth.access import Access, Shared
-from waystation.encoding import encode
+from waystation.encoding import decode, encode
 from waystation.storage import sealing
-from waystation.storage.driver import Asked
+from waystation.storage.driver import Answered, Asked
 from waystation.storage.sealed_types import Sealed, SealedJson
 from waystation.storage.wire import Answer, wire_of
 
@@ -143,6 +143,11 @@ class _Compiled:
         self._row = row._make
 
     def _converter(self, compiled: Any, name: str) -> Convert | None:
+        kind = compiled.binds[name].type
+        if isinstance(kind, SealedJson):
+            return _sealing(kind)
+        if isinstance(kind, JSON):
+            return _json_or_null if kind.none_as_null else _json
         convert: Convert | None = compiled._bind_processors.get(name)
         return convert
 
@@ -164,9 +169,9 @@ class _OnSqlite(_Compiled):
     def __init__(self, statement: Any, given: tuple[str, ...], dialect: Dialect) -> None:
         super().__init__(statement, given, dialect)
         self._results = [
-            (index, processor)
+            (index, read)
             for index, column in enumerate(_columns(statement))
-            if (processor := column.type.result_processor(dialect, None)) is not None
+            if (read := _reader(column.type, dialect)) is not None
         ]
 
     def run(self, conn: Connection, parameters: Mapping[str, Any]) -> Any:
@@ -187,8 +192,7 @@ class _OnSqlite(_Compiled):
         return found
 
     def ask(self, conn: Connection, parameters: Mapping[str, Any]) -> Asked:
-        rows = self.rows(conn, parameters)
-        return Asked(lambda: rows)
+        return Answered(self.rows(conn, parameters))
 
 
 class _OnPostgresql(_Compiled):
@@ -200,14 +204,6 @@ class _OnPostgresql(_Compiled):
         self._sealed = [
             (index, column.type) for index, column in enumerate(_columns(statement)) if isinstance(column.type, Sealed)
         ]
-
-    def _converter(self, compiled: Any, name: str) -> Convert | None:
-        kind = compiled.binds[name].type
-        if isinstance(kind, SealedJson):
-            return lambda value: _json_or_null(kind.sealed(value))
-        if isinstance(kind, JSON):
-            return _json_or_null if kind.none_as_null else _json
-        return super()._converter(compiled, name)
 
     def _send(self, conn: Connection, parameters: Mapping[str, Any]) -> Answer:
         return wire_of(conn).send(self._text, self._values(parameters))
@@ -244,6 +240,30 @@ def _numbering() -> Dialect:
 
 def _columns(statement: Any) -> list[Any]:
     return list(getattr(statement, "selected_columns", ()) or getattr(statement, "exported_columns", ()))
+
+
+def _sealing(kind: SealedJson) -> Convert:
+    def convert(value: Any) -> str | None:
+        if value is not None and sealing.active() is not None:
+            value = kind.sealed(value)
+        return None if value is None else encode(value).decode()
+
+    return convert
+
+
+def _reader(kind: Any, dialect: Dialect) -> Convert | None:
+    """What makes a value of what SQLite returns, if something has to."""
+    if not isinstance(kind, SealedJson):
+        read: Convert | None = kind.result_processor(dialect, None)
+        return read
+
+    def opening(stored: str | None) -> Any:
+        if stored is None:
+            return None
+        value = decode(stored)
+        return value if sealing.active() is None else kind.opened(value)
+
+    return opening
 
 
 def _json(value: Any) -> str:

@@ -18,12 +18,13 @@ _OTHER = b"\xff" * 17
 
 def pack_id(text: str) -> bytes:
     """A UUID in its usual form as 16 bytes, which sort as the text does; any other text as longer bytes."""
-    if len(text) == 36:
+    if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
+        digits = text.replace("-", "")
         try:
-            raw = bytes.fromhex(text.replace("-", ""))
+            raw = bytes.fromhex(digits)
         except ValueError:
             raw = b""
-        if len(raw) == 16 and unpack_id(raw) == text:
+        if raw.hex() == digits and len(raw) == 16:  # it takes capitals and spaces as well
             return raw
     return _OTHER + text.encode("utf-8", "surrogatepass")
 

@@ -41,11 +41,10 @@ class LatestRow(Struct, frozen=True):
 
     def fits(self, thread_id: str, config: RunnableConfig, own: Mapping[str, Any]) -> bool:
         """Whether the row is that of this config, too."""
+        if self.metadata is not config.get("metadata") or self.size != len(self.metadata):
+            return False
         configurable = config["configurable"]
-        return (
-            self.metadata is config.get("metadata")
-            and self.size == len(self.metadata)
-            and self.thread_id == thread_id
-            and all(configurable.get(key) is value for key, value in self.configured)
-            and self.keys.isdisjoint(own)
-        )
+        for key, value in self.configured:
+            if configurable.get(key) is not value:
+                return False
+        return self.thread_id == thread_id and self.keys.isdisjoint(own)

@@ -114,7 +114,7 @@ def pack_record(
         entry = [names.setdefault(node, len(names))]
         for channel, version in node_versions.items():
             entry.append(names.setdefault(channel, len(names)))
-            entry.append(versions.setdefault(_identity(version), len(versions)))
+            entry.append(versions.setdefault(version if type(version) is int else _identity(version), len(versions)))
         seen.append(entry)
     updated = checkpoint.get("updated_channels")
     plain, further, has_thread_id = _split(metadata, thread_id)
@@ -154,14 +154,14 @@ def _pack_channels(checkpoint: Checkpoint, names: dict[str, int], versions: dict
     for channel, version in checkpoint["channel_versions"].items():
         value = values.get(channel, _MISSING)
         packed.append(names.setdefault(channel, len(names)))
-        packed.append(versions.setdefault(_identity(version), len(versions)))
+        packed.append(versions.setdefault(version if type(version) is int else _identity(version), len(versions)))
         packed.append(ABSENT if value is _MISSING else NULL if value is None else STORED)
     return packed
 
 
 def _identity(version: Any) -> Any:
-    """Equal for the same version only: 1 and 1.0 are equal numbers, but not the same version."""
-    return version if type(version) is int else (type(version), version)
+    """Of a version that is no integer. Equal for the same version only: 1 and 1.0 are equal numbers, but not the same version."""
+    return type(version), version
 
 
 def _split(metadata: Mapping[str, Any], thread_id: str) -> tuple[dict[str, Any], dict[str, Any], bool]:
@@ -170,7 +170,7 @@ def _split(metadata: Mapping[str, Any], thread_id: str) -> tuple[dict[str, Any],
     for key, value in metadata.items():
         if key == "thread_id" and value == thread_id:
             has_thread_id = True
-        elif _is_plain(value):
+        elif type(value) is str or _is_plain(value):
             plain[key] = value
         else:
             further[key] = value
