@@ -17,12 +17,12 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
-import uvloop
 from langchain_core.runnables.config import var_child_runnable_config
+
+from waystation.runs.node_threads import NodeLoop
 
 __all__ = ["RunnerLoops", "current_run"]
 
@@ -57,8 +57,7 @@ class _RunnerLoop:
 
     def __init__(self, name: str, threads: int) -> None:
         self.name = name
-        self.loop = uvloop.new_event_loop()
-        self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix=f"{name}-node"))
+        self.loop = NodeLoop(threads, f"{name}-node")
         self.beat = time.monotonic()
         self.reported = False
         self.load = 0
