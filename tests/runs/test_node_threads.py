@@ -49,7 +49,8 @@ def test_short_work_is_done_by_few_threads_under_the_name_of_the_loop(loop: Node
         return {await asyncio.to_thread(lambda: threading.current_thread().name) for _ in range(200)}
 
     names = loop.run_until_complete(main())
-    assert len(names) < LIMIT and all(name.startswith("test-node_") for name in names)
+    assert len(names) < LIMIT
+    assert all(name.startswith("test-node_") for name in names)
 
 
 def test_work_that_blocks_holds_up_no_other_until_all_threads_block(loop: NodeLoop) -> None:
