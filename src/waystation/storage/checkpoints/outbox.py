@@ -1,6 +1,6 @@
 """Writes of one run on their way to the database.
 
-A run hands over its writes and goes on. They are held back for a few milliseconds, and longer while the writer is busy:
+A run hands over its writes and goes on. They are held back for some milliseconds, and longer while the writer is busy:
 those that come together are one transaction, with one look at the lease. A commit costs more than all of a superstep's
 statements.
 """
@@ -24,7 +24,12 @@ from waystation.storage.database import Database
 __all__ = ["Guard", "Outbox"]
 
 HELD_BACK_S = 0.005
-"""How long a put waits for others at most, in seconds. A crash loses it, as if it had come that much earlier."""
+"""How long a put waits for others while the writer has nothing to do, in seconds. A crash loses it, as if it had come that much
+earlier."""
+
+HELD_BACK_AGAIN = 7
+"""How often it waits that long again because callers of the writer are waiting: most runs end meanwhile, and what they have put
+becomes part of the transaction that settles them."""
 
 Guard = Callable[[Connection], Callable[[], object]]
 """Called first in each transaction: asks whether the run may still write. What it returns is called before the end, and raises if
@@ -75,7 +80,7 @@ class Outbox:
             except RuntimeError:  # on a plain thread there is nobody who would post it later
                 self._post(self._last)
             else:
-                loop.call_later(HELD_BACK_S, self._post_later, self._last)
+                loop.call_later(HELD_BACK_S, self._post_later, self._last, HELD_BACK_AGAIN)
 
     def post(self) -> Future[None] | None:
         """Queue what is held back for the writer; returns the future of the last transaction, if there was any."""
@@ -167,9 +172,12 @@ class Outbox:
         if error is not None:
             raise Unavailable("an earlier write of the run failed") from error
 
-    def _post_later(self, batch: _Batch) -> None:
+    def _post_later(self, batch: _Batch, again: int) -> None:
         with self._lock:
             if batch.future is not None:
+                return
+            if again and self._db.statistics()["write_queue"]:
+                asyncio.get_running_loop().call_later(HELD_BACK_S, self._post_later, batch, again - 1)
                 return
             try:
                 self._post(batch)
