@@ -17,6 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
+from waystation.cli.joined import Joining
 from waystation.cli.listening import BACKLOG
 from waystation.server import Server
 
@@ -47,7 +48,7 @@ def run(app: Starlette, listener: socket.socket | None, on_serving: Callable[[],
     server: Server = app.state.server
     config = uvicorn.Config(
         startup,
-        http="httptools",
+        http=Joining,
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # it costs more than it saves on the short messages of a stream
         lifespan="on",
