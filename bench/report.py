@@ -31,6 +31,9 @@ QUIET_S = 6
 WIDTH = 130
 """Characters of a line where there is no terminal to ask."""
 
+GROWN = 3
+"""Threads that grow, one after the other: the median counts, as the first turns of one are a matter of half a second."""
+
 REPEATED = (
     "warm",
     "stateless_wait_c16",
@@ -74,9 +77,9 @@ def _measure(results: Results, start: Start, options: argparse.Namespace, consol
         results["idle_kb"] = server.resident_kb()
         _load(results, server.url, options, console, start_another)
     if options.turns:
-        with start(options.port) as server, console.status(f"{options.turns} turns on one thread"):
+        with start(options.port) as server, console.status(f"{options.turns} turns on one thread, {GROWN} times"):
             time.sleep(QUIET_S)
-            results["grow"] = _grow(server, options.turns)
+            results["grow"] = _median([_grow(server, options.turns) for _ in range(GROWN)])
 
 
 def _load(
