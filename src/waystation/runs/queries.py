@@ -36,6 +36,7 @@ __all__ = [
     "active_runs",
     "ask_active",
     "ask_held",
+    "ask_held_and_others",
     "ask_thread",
     "cancelled_of",
     "claim",
@@ -270,7 +271,12 @@ def ask_held(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Ask
     return _HELD.ask(conn, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt})
 
 
-_HELD = Prepared(
+def ask_held_and_others(conn: Connection, run_id: str, worker_id: str, attempt: int) -> Asked:
+    """`ask_held`; its row also says whether the thread has `others` that are not settled. The thread has to be locked."""
+    return _HELD_AND_OTHERS.ask(conn, {"run_id": run_id, "worker_id": worker_id, "attempt": attempt})
+
+
+_SELECT_HELD = (
     select(
         runs.c.run_id,
         runs.c.thread_id,
@@ -285,6 +291,20 @@ _HELD = Prepared(
         runs.c.attempt == bindparam("attempt"),
     )
     .with_for_update(key_share=True)
+)
+_HELD = Prepared(_SELECT_HELD)
+
+_other = runs.alias("other")
+_HELD_AND_OTHERS = Prepared(
+    _SELECT_HELD.add_columns(
+        exists()
+        .where(
+            _other.c.thread_id == runs.c.thread_id,
+            _other.c.settled_at.is_(None),
+            _other.c.run_id != runs.c.run_id,
+        )
+        .label("others")
+    )
 )
 
 

@@ -54,11 +54,13 @@ def guard(conn: Connection, run: Claimed) -> None:
     ask_lease(conn, run)()
 
 
-def ask_lease(conn: Connection, run: Claimed) -> Callable[[], Row[*tuple[Any, ...]]]:
+def ask_lease(conn: Connection, run: Claimed, *, and_others: bool = False) -> Callable[[], Row[*tuple[Any, ...]]]:
     """Ask whether the run is still held in this attempt: first thing in every transaction that writes for it. What this returns
-    is called before the transaction ends: the run's row, or LeaseLost is raised."""
+    is called before the transaction ends: the run's row, or LeaseLost is raised. With `and_others` the row says whether the
+    thread, which has to be locked, has ``others`` that are not settled."""
     holder = run.run_id, run.claim.worker_id, run.attempt
-    return partial(_lease_of, queries.ask_held(conn, *holder), *holder)
+    ask = queries.ask_held_and_others if and_others else queries.ask_held
+    return partial(_lease_of, ask(conn, *holder), *holder)
 
 
 def requeue(conn: Connection, run: Claimed, now: int) -> str:

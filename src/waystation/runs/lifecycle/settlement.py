@@ -14,7 +14,6 @@ from waystation.runs.lifecycle.holding import ask_lease
 from waystation.runs.lifecycle.records import Claimed, Outcome, Settled
 from waystation.runs.notices import has_followers, leave_notice
 from waystation.storage import checkpoints
-from waystation.storage.driver import Asked
 from waystation.streams import last_words
 
 __all__ = ["settling"]
@@ -29,9 +28,9 @@ def settling(
     `result` is what waiting clients get (JSON), given for a temporary run that is followed from another process: there it has
     to be found when the run is gone."""
     queries.lock_thread(conn, run.thread_id)
-    lease = ask_lease(conn, run)
-    active = None if run.kwargs.get("temporary") else queries.ask_active(conn, run.thread_id)
-    return lambda: _settle(conn, run, outcome, now, lease(), active, result)
+    temporary = bool(run.kwargs.get("temporary"))
+    lease = ask_lease(conn, run, and_others=not temporary)
+    return lambda: _settle(conn, run, outcome, now, lease(), result, temporary=temporary)
 
 
 def _settle(
@@ -40,20 +39,21 @@ def _settle(
     outcome: Outcome,
     now: int,
     row: Row[*tuple[Any, ...]],
-    active: Asked | None,
     result: bytes | None,
+    *,
+    temporary: bool,
 ) -> Settled:
     status = _final_status(row, outcome)
     if has_followers(run.kwargs):
         asked = (outcome.interrupts or {}) if outcome.pending else None
         leave_notice(conn, run.run_id, status, now, values=outcome.values, error=outcome.error, asked=asked)
-    if active is None:
+    if temporary:
         if result is not None:
             last_words.leave(conn, run.run_id, status, result, now)
         none_stored = not run.kwargs.get("resumable")
         queries.delete_thread(conn, run.thread_id, keep_events=none_stored or result is not None)
         return Settled(status, more=False)
-    more = any(other.run_id != run.run_id for other in active.rows())
+    more = bool(row.others)
     if row.stop_action == "rollback":
         checkpoints.delete_for_runs(conn, run.thread_id, [run.run_id])
         queries.delete_run(conn, run.run_id)
