@@ -114,8 +114,8 @@ class _Threads:
     def _watch(self) -> None:
         """Wake threads for what waits, if those that were to do it are held up."""
         with self._lock:
-            self._watching = bool(self._waiting)
-            if not self._waiting:
+            self._watching = bool(self._waiting) and bool(self._asleep or self._started < self._limit)
+            if not self._watching:
                 return
             if not self._looking and not self._about_to_look():
                 for _ in self._waiting:
