@@ -1,11 +1,11 @@
-"""Waiting for futures that somebody else resolves."""
+"""Waiting for futures that somebody else resolves, and resolving them for somebody else."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-__all__ = ["until_done"]
+__all__ = ["tell", "until_done"]
 
 
 async def until_done(future: asyncio.Future[Any], timeout_s: float | None = None) -> bool:
@@ -29,3 +29,13 @@ async def until_done(future: asyncio.Future[Any], timeout_s: float | None = None
         if timer is not None:
             timer.cancel()
     return future.done()
+
+
+def tell(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    """Resolve `future` with `error`, or, where that is None, with `result`, unless whoever waited has cancelled it."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

@@ -58,56 +58,51 @@ def test_a_name_that_is_not_there_is_an_ordinary_error(tmp_path: Path) -> None:
     assert done.stdout == "False False\n"
 
 
+def _hastened(script: str, env: str = "{}") -> str:
+    """What `script` prints in a process that starts as one that serves does, with the variables `env`."""
+    prelude = (
+        f"from waystation.cli.starting import hasten_libraries, hasten_start\nhasten_start()\nhasten_libraries({env})\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", prelude + textwrap.dedent(script)], capture_output=True, text=True, check=True
+    ).stdout
+
+
 def test_the_slow_package_of_langchain_waits_and_is_whole_when_asked_for() -> None:
     script = """
         import sys
-        from waystation.cli.starting import hasten_libraries, hasten_start
-        hasten_start()
-        hasten_libraries({})
         import langgraph.graph
         print("langsmith.types.run" in sys.modules)
         from langsmith.types import Run
         print(Run.__module__, sys.modules["langsmith.types.run"].Run is Run)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\nlangsmith.types.run True\n"
+    assert _hastened(script) == "False\nlangsmith.types.run True\n"
 
 
 def test_the_sdk_waits_though_langgraph_uses_a_part_of_it() -> None:
     script = """
         import sys
-        from waystation.cli.starting import hasten_libraries, hasten_start
-        hasten_start()
-        hasten_libraries({})
         import langgraph.pregel, waystation.app
         print("langgraph_sdk.client" in sys.modules)
         import langgraph_sdk
         print(langgraph_sdk.__version__ > "0", callable(langgraph_sdk.get_client))
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\nTrue True\n"
+    assert _hastened(script) == "False\nTrue True\n"
 
 
 def test_a_log_without_rich_leaves_rich_to_those_who_import_it() -> None:
     script = """
         import sys
-        from waystation.cli.starting import hasten_libraries, hasten_start
-        hasten_start()
-        hasten_libraries({})
         import structlog
         print(structlog.dev.plain_traceback is not None, "rich" in sys.modules)
         from rich.console import Console
         print(Console.__module__)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
-    assert done.stdout == "True False\nrich.console\n"
+    assert _hastened(script) == "True False\nrich.console\n"
 
 
 def test_models_of_tracing_are_built_when_they_are_used_and_others_at_once() -> None:
     script = """
-        from waystation.cli.starting import hasten_libraries, hasten_start
-        hasten_start()
-        hasten_libraries({})
         from langsmith.schemas import Run
         from pydantic import BaseModel
         from pydantic_core import SchemaValidator
@@ -121,23 +116,19 @@ def test_models_of_tracing_are_built_when_they_are_used_and_others_at_once() -> 
         run = Run(id=tree.id, name="r", run_type="chain", start_time=tree.start_time, inputs={}, trace_id=tree.id)
         print(run.id == tree.id, built(Run))
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
-    assert done.stdout == "False True {}\nTrue True\n"
+    assert _hastened(script) == "False True {}\nTrue True\n"
 
 
 def _loaded(env: str) -> str:
-    script = f"""
+    script = """
         import sys
-        from waystation.cli.starting import SHOWN_TO_TRACING, hasten_libraries, hasten_start
-        hasten_start()
-        hasten_libraries({env})
+        from waystation.cli.starting import SHOWN_TO_TRACING
         import waystation.app
         print(*(name for name in (*SHOWN_TO_TRACING, "pygments") if name in sys.modules))
         import httpx, psutil, opentelemetry.sdk.trace
         print(httpx.Client.__module__, psutil.__name__, opentelemetry.sdk.trace.TracerProvider.__name__)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
-    shown, usable = done.stdout.splitlines()
+    shown, usable = _hastened(script, env).splitlines()
     assert usable == "httpx psutil TracerProvider"
     return shown
 

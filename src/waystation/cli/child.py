@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waystation.cli.control import GO, Verdict
-from waystation.cli.serving import configuration, serve_project, set_up_log
-from waystation.cli.starting import hasten_libraries, hasten_start, with_room
+from waystation.cli.serving import configuration, prepare, serve_project
+from waystation.cli.starting import hasten_start, with_room
 
 if TYPE_CHECKING:
     from waystation.config import Config
@@ -35,9 +35,8 @@ def main() -> None:
     hasten_start()
     try:
         config = configuration(config_path, {}, dev=True)
-        hasten_libraries({**config.env, **os.environ})
         directories = _code_directories(config)
-        set_up_log(config)
+        prepare(config)
         graphs = _load(config)
         well = _verdict(config, directories).line()
         control.sendall(well)

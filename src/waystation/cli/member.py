@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import cast
 
 from waystation.cli.control import Verdict
-from waystation.cli.serving import configuration, serve_project, set_up_log
-from waystation.cli.starting import hasten_libraries, hasten_start, with_room
+from waystation.cli.serving import configuration, prepare, serve_project
+from waystation.cli.starting import hasten_start, with_room
 from waystation.roles import Role
 
 __all__ = ["main"]
@@ -30,8 +30,7 @@ def main() -> None:
     hasten_start()
     try:
         config = configuration(config_path, {})
-        hasten_libraries({**config.env, **os.environ})
-        set_up_log(config)
+        prepare(config)
         serve_project(config, listener[0] if listener else None, lambda: control.sendall(Verdict().line()), role=role)
     except Exception as error:  # noqa: BLE001 - told to the supervisor, which shows it
         control.sendall(Verdict.of_error(error).line())

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from waystation.config import Config
     from waystation.graphs import Graphs
 
-__all__ = ["configuration", "require_authentication", "serve_here", "serve_project", "set_up_log", "work_here"]
+__all__ = [
+    "configuration",
+    "prepare",
+    "require_authentication",
+    "serve_here",
+    "serve_project",
+    "set_up_log",
+    "work_here",
+]
 
 DEV_GRACE_S = 2
 """Seconds that requests and runs get to finish under `dev`; runs that need longer go on in the next process."""
@@ -34,10 +42,9 @@ def serve_here(
     hasten_start()
     listener = Listener(host, port)
     config = configuration(config_path, settings, dev=dev)
-    hasten_libraries({**config.env, **os.environ})
     if api_only:
         require_shared(config, "--api-only")
-    set_up_log(config)
+    prepare(config)
     url = listener.url + config.http.mount_prefix
     serve_project(
         config,
@@ -53,9 +60,8 @@ def work_here(config_path: Path, host: str, port: int | None, settings: Mapping[
     hasten_start()
     listener = None if port is None else Listener(host, port)
     config = configuration(config_path, settings)
-    hasten_libraries({**config.env, **os.environ})
     require_shared(config, "waystation worker")
-    set_up_log(config)
+    prepare(config)
     url = None if listener is None else listener.url
     serve_project(
         config,
@@ -101,6 +107,12 @@ def require_authentication(config_path: Path, settings: Mapping[str, str], host:
             "(`auth` in the configuration file), listen on 127.0.0.1 behind a proxy that authenticates, or pass --no-auth if the "
             "network is trusted."
         )
+
+
+def prepare(config: Config) -> None:
+    """Make this process ready to load and serve the project."""
+    hasten_libraries({**config.env, **os.environ})
+    set_up_log(config)
 
 
 def set_up_log(config: Config) -> None:

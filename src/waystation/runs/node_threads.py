@@ -21,6 +21,8 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import uvloop
 from msgspec import Struct
 
+from waystation.futures import tell
+
 __all__ = ["NodeLoop"]
 
 T = TypeVar("T")
@@ -166,13 +168,4 @@ class _Threads:
         except BaseException as raised:  # noqa: BLE001 - for whoever awaits it
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody awaits it any more
-            self._loop.call_soon_threadsafe(_tell, work.future, result, error)
-
-
-def _tell(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():  # cancelled meanwhile
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
+            self._loop.call_soon_threadsafe(tell, work.future, result, error)

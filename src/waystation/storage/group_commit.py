@@ -21,6 +21,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from waystation.errors import Unavailable
+from waystation.futures import tell
 
 __all__ = ["CAREFUL_GROUPS", "Call", "GroupCommit"]
 
@@ -210,9 +211,4 @@ def _answer(group: list[Call]) -> None:
 
 def _resolve(calls: list[Call]) -> None:
     for call in calls:
-        if call.future.done():
-            continue
-        if call.error is not None:
-            call.future.set_exception(call.error)
-        else:
-            call.future.set_result(call.result)
+        tell(call.future, call.result, call.error)
