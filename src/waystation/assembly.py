@@ -23,6 +23,7 @@ from waystation.reserved import MANAGED_GRAPH
 from waystation.roles import Role, require_shared
 from waystation.runs.capacity import Capacity
 from waystation.runs.engine import Engine
+from waystation.runs.handover import Handover
 from waystation.runs.worker import Timing, Worker
 from waystation.server import Server
 from waystation.storage.checkpoints import Saver
@@ -85,13 +86,15 @@ def build_server(
     graphs.adopt(MANAGED_GRAPH, ManagedGraph(db, models, memory, mcp_servers.tools.within))
     metrics = Metrics()
     capacity = Capacity(db, config.max_pending_runs)
-    worker = None
+    worker = handover = None
     if role != "api":
         worker = Worker(config, db, graphs, store, saver, bus, positions, metrics, tracing)
         if loopback is not None:
             worker.on_attempt = loopback.enter
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=min(SAFETY_NET_S, config.lease_s / RENEWALS))
-    engine = Engine(db, bus, positions, graphs, worker, capacity, tracing)
+    else:
+        handover = Handover(db, bus, config.lease_s, sealed=seals is not None)
+    engine = Engine(db, bus, positions, graphs, worker, handover, capacity, tracing)
     webhooks = WebhookPolicy.of(config)
     deliverer = _deliverer(config, db, webhooks, role, webhook_app, metrics)
     if deliverer is not None:
@@ -109,6 +112,7 @@ def build_server(
         bus=bus,
         streams=Publisher(bus, positions),
         worker=worker,
+        handover=handover,
         engine=engine,
         capacity=capacity,
         scheduler=Scheduler(

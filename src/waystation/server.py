@@ -23,6 +23,7 @@ from waystation.protocol.sessions import Sessions
 from waystation.roles import Role
 from waystation.runs.capacity import Capacity
 from waystation.runs.engine import Engine
+from waystation.runs.handover import Handover
 from waystation.runs.worker import Worker
 from waystation.storage.checkpoints import Saver
 from waystation.storage.database import Database
@@ -65,6 +66,8 @@ class Server:
     streams: Publisher
     worker: Worker | None
     """None in a process that executes no runs."""
+    handover: Handover | None
+    """None in a process that executes runs."""
     engine: Engine
     capacity: Capacity
     scheduler: Scheduler
@@ -96,7 +99,9 @@ class Server:
     async def start(self) -> None:
         """Install the default assistants and begin to serve and to execute runs."""
         worker = self.worker
-        await self.bus.start(None if worker is None else worker.wake, self._told_to_stop)
+        await self.bus.start(worker, self._told_to_stop)
+        if self.handover is not None:
+            self.handover.start()
         if self.role != "worker":
             await self.db.write(assistants.install, self.graphs, now_us(), self.config.graph_configs)
             await self.mcp_servers.start()
@@ -141,6 +146,8 @@ class Server:
         for sweeper in self._sweepers:
             sweeper.cancel()
         await self.mcp_servers.close()
+        if self.handover is not None:
+            await self.handover.stop()
         await self.bus.stop()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)

@@ -23,10 +23,18 @@ class Member:
     def __init__(self, bus: RedisBus) -> None:
         self.bus = bus
         self.wakes = 0
+        self.slots = 0
+        self.taken_on: list[bytes] = []
         self.stopped: list[str] = []
 
     def wake(self) -> None:
         self.wakes += 1
+
+    def free(self) -> int:
+        return self.slots
+
+    def take_on(self, runs: Sequence[bytes]) -> None:
+        self.taken_on += runs
 
     def stop(self, run_ids: Sequence[str]) -> None:
         self.stopped += run_ids
@@ -61,7 +69,7 @@ def process(valkey: Any, key_prefix: str) -> Process:
         url: str = valkey.connection_url, *, executes: bool = False, **options: Any
     ) -> AsyncIterator[Member]:
         member = Member(RedisBus(url, key_prefix=key_prefix, **options))
-        await member.bus.start(member.wake if executes else None, member.stop)
+        await member.bus.start(member if executes else None, member.stop)
         try:
             yield member
         finally:

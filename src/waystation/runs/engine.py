@@ -19,6 +19,7 @@ from waystation.observability.figures import QueueFigures, WorkerFigures
 from waystation.observability.tracing import Tracing
 from waystation.runs import lifecycle, queries
 from waystation.runs.capacity import Capacity
+from waystation.runs.handover import Handover
 from waystation.runs.lifecycle import Claim, Created
 from waystation.runs.order import Order
 from waystation.runs.waiting import until_over
@@ -41,7 +42,7 @@ STOP_WAIT_S = 15
 
 class Engine:
     """Creates, cancels and deletes runs, and tells workers and listeners about it. `worker` is that of this process, if it has
-    one; other processes are reached through the bus."""
+    one; other processes are reached through the bus, and new runs given to their workers by the `handover`."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Engine:
         positions: Positions,
         graphs: Graphs,
         worker: Worker | None,
+        handover: Handover | None,
         capacity: Capacity,
         tracing: Tracing | None = None,
     ) -> None:
@@ -58,6 +60,7 @@ class Engine:
         self._positions = positions
         self._graphs = graphs
         self._worker = worker
+        self._slots = worker or handover
         self._capacity = capacity
         self._tracing = tracing
         self.on_notice: Callable[[], None] = lambda: None
@@ -86,7 +89,7 @@ class Engine:
         None when it orders none. `thread_id` is that of the run, if `draw` is to find the thread locked. Raises what `create`,
         `draw` and `then` raise."""
         await self._capacity.reserve(1)
-        offer = self._worker.reserve() if self._worker is not None else None
+        offer = self._slots.reserve() if self._slots is not None else None
         [created] = await self._stored(
             [offer],
             lambda: self._db.write(_create_drawn, access, self._graphs, thread_id, draw, then, now_us(), offer),
@@ -166,19 +169,19 @@ class Engine:
             self._release(offer)
 
     def _offer(self, order: Order) -> Claim | None:
-        return self._worker.reserve() if self._worker is not None and order.after_s == 0 else None
+        return self._slots.reserve() if self._slots is not None and order.after_s == 0 else None
 
     def _release(self, offer: Claim | None) -> None:
-        if self._worker is not None and offer is not None:
-            self._worker.release()
+        if self._slots is not None and offer is not None:
+            self._slots.release(offer)
 
     def _created(self, created: Created, offer: Claim | None) -> None:
         if created.stopped:
             self._stop(created.stopped)
         for run_id in created.gone:
             self._ended(created.run["thread_id"], run_id, "interrupted")
-        if created.claimed is not None and self._worker is not None:
-            self._worker.accept(created.claimed)
+        if created.claimed is not None and self._slots is not None:
+            self._slots.accept(created.claimed)
             return
         self._release(offer)
         later = created.run["created_at"] > created.run["updated_at"]

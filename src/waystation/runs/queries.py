@@ -38,13 +38,14 @@ __all__ = [
     "ask_held",
     "ask_held_and_others",
     "ask_thread",
-    "cancelled_of",
     "claim",
     "delete_run",
     "delete_thread",
     "expired",
     "find_run",
     "find_thread",
+    "holding",
+    "holdings",
     "insert_run",
     "insert_thread",
     "list_runs",
@@ -440,16 +441,30 @@ def renew(conn: Connection, worker_id: str, run_ids: Sequence[str], until: int) 
     conn.execute(_RENEW, {"by_worker": worker_id, "run_ids": list(run_ids), "until": until})
 
 
-_CANCELLED = select(runs.c.run_id).where(
-    runs.c.worker_id == bindparam("worker_id"),
-    runs.c.settled_at.is_(None),
-    runs.c.stop_action.is_not(None),
+_HOLDINGS = select(runs.c.run_id, runs.c.stop_action, runs.c.updated_at).where(
+    runs.c.worker_id == bindparam("worker_id"), runs.c.settled_at.is_(None)
 )
 
 
-def cancelled_of(conn: Connection, worker_id: str) -> list[str]:
-    """Ids of the cancelled runs that a worker holds."""
-    return [row.run_id for row in conn.execute(_CANCELLED, {"worker_id": worker_id})]
+def holdings(conn: Connection, worker_id: str) -> list[Row[*tuple[Any, ...]]]:
+    """Ids of the runs that a worker holds, with what became of each: whether it was cancelled, and when it was changed."""
+    return list(conn.execute(_HOLDINGS, {"worker_id": worker_id}))
+
+
+_HOLDING = (
+    select(runs)
+    .where(
+        runs.c.worker_id == bindparam("worker_id"),
+        runs.c.settled_at.is_(None),
+        runs.c.run_id.in_(bindparam("run_ids", expanding=True)),
+    )
+    .with_for_update(key_share=True, skip_locked=True)
+)
+
+
+def holding(conn: Connection, worker_id: str, run_ids: Sequence[str]) -> list[Row[*tuple[Any, ...]]]:
+    """Those of the runs that the worker holds and nobody else is dealing with. Nobody takes them over before the transaction ends."""
+    return list(conn.execute(_HOLDING, {"worker_id": worker_id, "run_ids": list(run_ids)}))
 
 
 _EXPIRED = (

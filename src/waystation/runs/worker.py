@@ -1,7 +1,8 @@
 """The worker: takes runs from the queue, executes them on runner loops, and settles them.
 
-Nothing polls on the hot path: creating a run offers it to this worker inside the same transaction, and settling one looks for
-the next. A slow safety net renews leases, takes over runs of dead workers and catches wake-ups that got lost.
+Nothing polls on the hot path: creating a run offers it to this worker inside the same transaction, in this process or in another
+one (`waystation.runs.handover`), and settling one looks for the next. A slow safety net renews leases, takes over runs of dead workers
+and catches signals that got lost.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from msgspec import Struct, field
@@ -32,7 +33,8 @@ from waystation.observability.tracing import RunSpan, Tracing
 from waystation.runs import lifecycle, queries
 from waystation.runs.alarm import Alarm, while_open
 from waystation.runs.execution import Ending, Execution
-from waystation.runs.leases import Leases
+from waystation.runs.handover import read_note
+from waystation.runs.leases import SURE, Leases
 from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
 from waystation.runs.notices import has_followers
@@ -61,6 +63,9 @@ STALLED_S = 5
 
 CLAIM_AT_ONCE = 4
 """Runs claimed in one transaction by a worker that is not alone: it leaves some to others that were woken as well."""
+
+UNKNOWN_S = 2
+"""How long a run may be held without being executed, before it is taken up by the safety net: a message may be on its way."""
 
 REMEMBERED_STOPS = 1024
 """Stop signals kept for runs that are just being handed to this worker."""
@@ -115,7 +120,7 @@ class Worker:
         metrics: Metrics,
         tracing: Tracing | None = None,
     ) -> None:
-        self.worker_id = str(uuid4())
+        self.worker_id = bus.address or str(uuid4())
         self.jobs = config.jobs_per_worker
         self.timing = Timing()
         """May be replaced before `start`."""
@@ -142,6 +147,7 @@ class Worker:
         self._closing = False
         self._safety_net: asyncio.Task[None] | None = None
         self._alarm = Alarm(self.fill, self._fill_and_look_ahead)
+        self._beside: set[asyncio.Task[None]] = set()
 
     # --- life
 
@@ -177,6 +183,16 @@ class Worker:
                 await self._db.write(lifecycle.requeue, running.run, now_us())
                 self._bus.wake_workers()
         await asyncio.to_thread(self._loops.close)
+        await asyncio.gather(*self._beside)
+        if self._bus.address is not None:
+            await _logged(self._let_go())
+
+    async def _let_go(self) -> None:
+        """Pass on what is held without being executed: given to this worker as it was about to stop."""
+        held = await self._db.read(lifecycle.holdings, self.worker_id)
+        run_ids = [row.run_id for row in held]
+        if run_ids and await self._db.write(lifecycle.let_go, self.worker_id, run_ids, now_us()):
+            self._bus.wake_workers()
 
     async def _drained(self, within_s: float) -> None:
         """Wait until nothing runs, or `within_s` seconds have passed."""
@@ -199,10 +215,64 @@ class Worker:
             self._reserved += 1
         return self._claim()
 
-    def release(self) -> None:
-        """Give back a slot that the run did not need."""
+    def release(self, claim: Claim) -> None:
+        """Give back a slot that the run did not need, reserved with this claim."""
         with self._lock:
             self._reserved -= 1
+
+    def free(self) -> int:
+        """Slots that the queue has no run for, as far as is known."""
+        if self._closing or self._may_have_more:
+            return 0
+        return max(0, self.jobs - len(self._running) - self._reserved)
+
+    def take_on(self, runs: Sequence[bytes]) -> None:
+        """Another process has created these runs as this worker's (`waystation.runs.handover`). On the loop of `start`."""
+        unseen: list[str] = []
+        for payload in runs:
+            try:
+                note = read_note(payload, self.worker_id)
+            except (ValueError, TypeError):
+                log.warning("cannot read which run was handed over; the safety net will find it")
+                continue
+            late = note.until - now_us() < SURE * self.timing.lease_s * MICROSECONDS
+            if note.run is None or late:  # of its lease less is left than is relied on
+                unseen.append(note.run_id)
+                continue
+            with self._lock:
+                if note.run_id in self._running:
+                    continue
+                room = not self._closing and len(self._running) + self._reserved < self.jobs
+                if room:
+                    self._reserved += 1
+            if room:
+                self.accept(note.run)
+            else:
+                self._spawn(self._refuse(note.run))
+        if unseen:
+            self._spawn(self._take_up(unseen))
+
+    async def _refuse(self, run: Claimed) -> None:
+        """Pass a run on to the queue that there is no slot for."""
+        with contextlib.suppress(LeaseLost):
+            await self._db.write(lifecycle.requeue, run, now_us())
+            self.wake()
+            self._bus.wake_workers()
+
+    async def _take_up(self, run_ids: Sequence[str]) -> None:
+        """Execute runs that are held without being executed."""
+        taken, stopped = await self._db.write(lifecycle.take_up, self._claim(), run_ids)
+        with self._lock:
+            self._stops.update(dict.fromkeys(stopped, time.monotonic()))
+            self._reserved += len(taken)
+        for run in taken:
+            self.accept(run)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside all else. What fails is left to the safety net."""
+        task = asyncio.get_running_loop().create_task(_logged(work))
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     def accept(self, run: Claimed, *, timed_out: bool = False) -> None:
         """Execute a run that was claimed with a reserved slot."""
@@ -366,6 +436,7 @@ class Worker:
             result=ending.result if left else None,
         )
         settled = await self._last_write(saver, settle)
+        self._forget(running)  # so that its slot is free for whoever hears of the end
         events.end(RunEnd(settled.status, ending.result))
         self._metrics.run_s.observe(time.monotonic() - running.began_at, settled.status)
         if span is not None:
@@ -451,7 +522,7 @@ class Worker:
             try:
                 await self._renew()
                 await self._take_over(everything=False)
-                await self._stop_cancelled()
+                await self._catch_up()
                 await self._abandon_stuck()
                 await self._fill_and_look_ahead()
             except Exception:
@@ -497,10 +568,15 @@ class Worker:
                 self._reserved += 1
             self.accept(run)
 
-    async def _stop_cancelled(self) -> None:
-        """Stop runs whose cancellation was committed but whose signal did not arrive."""
-        cancelled = await self._db.read(lifecycle.cancelled_of, self.worker_id)
-        self.stop([run_id for run_id in cancelled if run_id in self._running])
+    async def _catch_up(self) -> None:
+        """Do what signals were to bring about that did not arrive: stop cancelled runs, and take up those that were given to this
+        worker. A run that could not be settled is tried again, too."""
+        long_ago = now_us() - UNKNOWN_S * MICROSECONDS
+        held = await self._db.read(lifecycle.holdings, self.worker_id)
+        self.stop([row.run_id for row in held if row.stop_action is not None and row.run_id in self._running])
+        unknown = [row.run_id for row in held if row.run_id not in self._running and row.updated_at <= long_ago]
+        if unknown:
+            await self._take_up(unknown)
 
     async def _abandon_stuck(self) -> None:
         """Settle runs that were cancelled, or stopped at their time limit, and whose task goes on all the same. A new attempt
@@ -522,6 +598,13 @@ class Worker:
                     if asked is not None:
                         self._stops[run.run_id] = asked
                 self.accept(run, timed_out=asked is None)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("could not deal with runs that were handed over; the safety net will")
 
 
 def _uncancel() -> None:

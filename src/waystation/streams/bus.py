@@ -11,11 +11,29 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from waystation.streams.events import Event
+from waystation.streams.offers import Offers
 from waystation.streams.subscriptions import EndWaiter, Listening, Subscription
 
-__all__ = ["BACKLOG_BYTES", "Bus", "EndWaiter", "MemoryBus", "Subscription"]
+__all__ = ["BACKLOG_BYTES", "Bus", "EndWaiter", "Executor", "MemoryBus", "Subscription"]
 
 T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Who executes runs in a process, as the bus sees it. Called on the event loop that the bus was started on, `free` on any thread."""
+
+    def wake(self) -> None:
+        """The queue may hold a run."""
+        ...
+
+    def free(self) -> int:
+        """How many more runs could be executed that the queue has no run for."""
+        ...
+
+    def take_on(self, runs: Sequence[bytes]) -> None:
+        """Another process has created these runs for this one (`waystation.runs.handover`)."""
+        ...
+
 
 BACKLOG_BYTES = 64 * 1024 * 1024
 """Undelivered bytes a subscriber may pile up before it is cut off: a slow client must not fill the memory."""
@@ -48,6 +66,11 @@ class Bus(Protocol):
         ...
 
     @property
+    def offers(self) -> Offers:
+        """Free slots for runs in other processes."""
+        ...
+
+    @property
     def subscribers(self) -> int:
         """How many subscriptions are open."""
         ...
@@ -57,9 +80,9 @@ class Bus(Protocol):
         """How many wait for a run to end, or follow the events of one."""
         ...
 
-    async def start(self, on_wake: Callable[[], None] | None, on_stop: Callable[[Sequence[str]], None]) -> None:
-        """Listen to other processes. On this loop `on_wake` is called when the queue may hold a run for this process (None:
-        it executes none), and `on_stop` with the runs that must not be executed any longer."""
+    async def start(self, executor: Executor | None, on_stop: Callable[[Sequence[str]], None]) -> None:
+        """Listen to other processes. `executor` is who executes runs in this one (None: nobody does); `on_stop` is called on this
+        loop with the runs that must not be executed any longer."""
         ...
 
     def close(self) -> None:
@@ -111,6 +134,10 @@ class Bus(Protocol):
         since the epoch) on."""
         ...
 
+    def hand_over(self, address: str, run: bytes) -> bool:
+        """Tell the process of one of the `offers` of a run that it was given. False when that cannot be sent."""
+        ...
+
     def retire(self) -> None:
         """This process takes no more runs: nobody need wake it."""
         ...
@@ -129,12 +156,13 @@ class MemoryBus:
 
     def __init__(self, backlog_bytes: int = BACKLOG_BYTES) -> None:
         self.backlog_bytes = backlog_bytes
+        self.offers = Offers()
         self._by_thread: dict[str, tuple[Subscription, ...]] = {}
         self._waiters: dict[str, tuple[EndWaiter, ...]] = {}
         self._lock = threading.Lock()
         self.closed = False
 
-    async def start(self, on_wake: Callable[[], None] | None, on_stop: Callable[[Sequence[str]], None]) -> None:
+    async def start(self, executor: Executor | None, on_stop: Callable[[Sequence[str]], None]) -> None:
         """There is nobody else to listen to."""
 
     async def stop(self) -> None:
@@ -182,6 +210,9 @@ class MemoryBus:
 
     def wake_workers(self, due_us: int = 0) -> None:
         """There are no others."""
+
+    def hand_over(self, address: str, run: bytes) -> bool:
+        return False
 
     def retire(self) -> None:
         """There is nobody who would wake it."""

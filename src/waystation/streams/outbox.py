@@ -41,7 +41,11 @@ class _Box(Struct):
     """What waits for one process."""
 
     events: deque[Event] = field(default_factory=deque)
+    runs: deque[bytes] = field(default_factory=deque)
     wake: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.runs or self.wake is not None)
 
 
 class Outbox:
@@ -58,8 +62,8 @@ class Outbox:
         self._sent: dict[str, int] = {}
         self._number = 0
         self._signals = _Signals()
-        self.executes = False
-        """Whether this process executes runs; part of every notice."""
+        self.free: Callable[[], int] | None = None
+        """How many more runs this process could execute, which everything it sends tells; None when it executes none."""
         self.dropped = 0
         """Events that found no room."""
 
@@ -69,6 +73,16 @@ class Outbox:
             for inbox in inboxes:
                 self._post(event, inbox)
         self._ready()
+
+    def hand_over(self, inbox: str, run: bytes) -> bool:
+        """Queue a run for a process that is to execute it. False when there is no room."""
+        with self._lock:
+            if self._bytes + len(run) > self._limit:
+                return False
+            self._bytes += len(run)
+            self._boxes.setdefault(inbox, _Box()).runs.append(run)
+        self._ready()
+        return True
 
     def wake(self, inbox: str | None, due_us: int) -> None:
         """Queue a wake-up for a process, or for all: 0 for now, or a time."""
@@ -115,7 +129,7 @@ class Outbox:
             self._sent.pop(inbox, None)
             box = self._boxes.pop(inbox, None)
             if box is not None:
-                self._bytes -= sum(map(_size, box.events))
+                self._bytes -= sum(map(_size, box.events)) + sum(map(len, box.runs))
 
     def __bool__(self) -> bool:
         """Whether there is something to take."""
@@ -129,14 +143,14 @@ class Outbox:
             room = TAKE_BYTES
             for inbox in list(self._boxes):
                 box = self._boxes.pop(inbox)
-                while room > 0 and (box.events or box.wake is not None):
+                while room > 0 and box:
                     parcel, size = self._parcel(inbox, box)
                     self._bytes -= size
                     room -= size
                     parcels.append((inbox, parcel))
-                if box.events or box.wake is not None:
+                if box:
                     self._boxes[inbox] = box  # behind the others
-        notices = [Letter(None, signals.notice(self._sender, self.executes).encode())] if signals else []
+        notices = [Letter(None, signals.notice(self._sender, self._free()).encode())] if signals else []
         return notices + [Letter(inbox, parcel.encode()) for inbox, parcel in parcels]
 
     def _post(self, event: Event, inbox: str) -> None:
@@ -156,10 +170,16 @@ class Outbox:
         while box.events and (not events or size + _size(box.events[0]) <= PARCEL_BYTES):
             size += _size(box.events[0])
             events.append(box.events.popleft())
+        runs = list(box.runs)
+        box.runs.clear()
+        size += sum(map(len, runs))
         wake, box.wake = box.wake, None
         previous, number = self._sent.get(inbox, 0), self._next_number()
         self._sent[inbox] = number
-        return Parcel(self._sender, number, previous, events, wake), size
+        return Parcel(self._sender, number, previous, events, wake, runs, self._free()), size
+
+    def _free(self) -> int | None:
+        return None if self.free is None else self.free()
 
     def _next_number(self) -> int:
         self._number += 1
@@ -179,10 +199,10 @@ class _Signals(Struct):
     def __bool__(self) -> bool:
         return bool(self.present or self.unlisten or self.stop or self.events or self.wake is not None)
 
-    def notice(self, sender: str, executes: bool) -> Notice:
+    def notice(self, sender: str, free: int | None) -> Notice:
         return Notice(
             sender,
-            executes,
+            free,
             listen=list(self.listen),
             unlisten=list(self.unlisten),
             stop=list(self.stop),

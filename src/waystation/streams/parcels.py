@@ -1,6 +1,6 @@
 """What processes send each other over Redis, and how it looks in bytes.
 
-A *parcel* goes to the inbox of one process: events, perhaps with a wake-up. A *notice* goes to all.
+A *parcel* goes to the inbox of one process: events, runs to execute, perhaps a wake-up. A *notice* goes to all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from waystation.streams.events import Event, RunEnd
 
 __all__ = ["FORMAT", "Notice", "Parcel", "Unreadable"]
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key, so that processes of different versions do not hear each other: they meet in the database."""
 
 
@@ -34,18 +34,24 @@ class Parcel(Struct, frozen=True):
     events: Sequence[Event]
     wake: int | None = None
     """When there is something in the queue for the receiver: 0 for now, or microseconds since the epoch."""
+    runs: Sequence[bytes] = ()
+    """Runs that the sender has given to the receiver (`waystation.runs.handover`)."""
+    free: int | None = None
+    """As in `Notice`."""
 
     def encode(self) -> bytes:
         """As bytes."""
         events = [_event_fields(event) for event in self.events]
-        return ormsgpack.packb((self.sender, self.number, self.previous, events, self.wake))
+        return ormsgpack.packb(
+            (self.sender, self.number, self.previous, events, self.wake, tuple(self.runs), self.free)
+        )
 
     @staticmethod
     def decode(payload: bytes) -> Parcel:
         """From bytes. Raises Unreadable."""
         try:
-            sender, number, previous, events, wake = ormsgpack.unpackb(payload)
-            return Parcel(sender, number, previous, [_event(*fields) for fields in events], wake)
+            sender, number, previous, events, wake, runs, free = ormsgpack.unpackb(payload)
+            return Parcel(sender, number, previous, [_event(*fields) for fields in events], wake, runs, free)
         except (ValueError, TypeError) as error:
             raise Unreadable(str(error)) from error
 
@@ -54,8 +60,8 @@ class Notice(Struct, frozen=True):
     """Something for every process."""
 
     sender: str
-    executes: bool = False
-    """Whether the sender executes runs, so that it can be woken."""
+    free: int | None = None
+    """Slots for runs that the sender has and the queue has no use for; None when it executes none and need not be woken."""
     hello: bool = False
     """The sender is new, or has lost what it knew: tell it who listens to what."""
     bye: bool = False
@@ -75,7 +81,7 @@ class Notice(Struct, frozen=True):
         return ormsgpack.packb(
             (
                 self.sender,
-                self.executes,
+                self.free,
                 self.hello,
                 self.bye,
                 tuple(self.listen),
@@ -90,9 +96,9 @@ class Notice(Struct, frozen=True):
     def decode(payload: bytes) -> Notice:
         """From bytes. Raises Unreadable."""
         try:
-            sender, executes, hello, bye, listen, unlisten, stop, events, wake = ormsgpack.unpackb(payload)
+            sender, free, hello, bye, listen, unlisten, stop, events, wake = ormsgpack.unpackb(payload)
             told = [_event(*fields) for fields in events]
-            return Notice(sender, executes, hello, bye, listen, unlisten, stop, told, wake)
+            return Notice(sender, free, hello, bye, listen, unlisten, stop, told, wake)
         except (ValueError, TypeError) as error:
             raise Unreadable(str(error)) from error
 

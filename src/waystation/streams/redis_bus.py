@@ -17,9 +17,10 @@ from uuid import uuid4
 import structlog
 from msgspec.structs import replace
 
-from waystation.streams.bus import BACKLOG_BYTES, EndWaiter, MemoryBus, Subscription
+from waystation.streams.bus import BACKLOG_BYTES, EndWaiter, Executor, MemoryBus, Subscription
 from waystation.streams.events import Event
 from waystation.streams.interests import Interests
+from waystation.streams.offers import Offers
 from waystation.streams.outbox import Outbox
 from waystation.streams.parcels import Notice, Parcel, Unreadable
 from waystation.streams.redis_link import RedisLink
@@ -57,6 +58,12 @@ WAKE_AHEAD_S = 10
 TIMER_SLACK_S = 0.005
 """Timers may go off a little early: a run that is not due yet would not be found."""
 
+ALIVE_S = 1.0
+"""How often a process that executes runs says that it is there: others give it runs."""
+
+OFFER_S = 0.1
+"""How often it looks whether there is something new to say of its free slots."""
+
 KNOWN_SENDERS = 4096
 """Processes whose last parcel is remembered."""
 
@@ -80,20 +87,24 @@ class RedisBus:
         self._kicked = False
         self._others_told = True
         self._connected_once = asyncio.Event()
-        self._on_wake: Callable[[], None] | None = None
+        self._executor: Executor | None = None
+        self._told: tuple[int, float] = (0, float("-inf"))
+        """How many free slots all were told of last, and when."""
         self._on_stop: Callable[[Sequence[str]], None] = lambda run_ids: None
         self._home: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
 
-    async def start(self, on_wake: Callable[[], None] | None, on_stop: Callable[[Sequence[str]], None]) -> None:
-        self._on_wake, self._on_stop = on_wake, on_stop
-        self._outbox.executes = on_wake is not None
+    async def start(self, executor: Executor | None, on_stop: Callable[[Sequence[str]], None]) -> None:
+        self._executor, self._on_stop = executor, on_stop
+        if executor is not None:
+            self._outbox.free = executor.free
         self._home = asyncio.get_running_loop()
         self._tasks = [
             asyncio.create_task(self._link.run(), name="waystation-bus"),
             asyncio.create_task(self._repeat(), name="waystation-bus-repeat"),
+            *([] if executor is None else [asyncio.create_task(self._offer(executor), name="waystation-bus-offer")]),
         ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONNECT_S):
@@ -142,6 +153,10 @@ class RedisBus:
     @property
     def lag_s(self) -> float | None:
         return self._link.lag_s
+
+    @property
+    def offers(self) -> Offers:
+        return self._local.offers
 
     @property
     def subscribers(self) -> int:
@@ -260,9 +275,11 @@ class RedisBus:
         assert self._home is not None
         self._home.call_later(OTHERS_S, wake_others)
 
+    def hand_over(self, address: str, run: bytes) -> bool:
+        return self._outbox.hand_over(address, run)
+
     def retire(self) -> None:
-        self._on_wake = None
-        self._outbox.executes = False
+        self._outbox.free = None
         self._outbox.listen(())
 
     def stop_runs(self, run_ids: Sequence[str]) -> None:
@@ -273,7 +290,7 @@ class RedisBus:
     def greeting(self) -> bytes:
         with self._lock:
             topics = list(self._topics)
-        return Notice(self._address, self._outbox.executes, hello=True, listen=topics).encode()
+        return Notice(self._address, self._free(), hello=True, listen=topics).encode()
 
     def came_up(self) -> None:
         self._connected_once.set()
@@ -298,6 +315,10 @@ class RedisBus:
         self._local.publish(parcel.events)
         if parcel.previous > last:
             self._local.doubt()
+        if parcel.free is not None:
+            self.offers.hear(parcel.sender, parcel.free)
+        if parcel.runs and self._executor is not None:
+            self._executor.take_on(parcel.runs)
         if parcel.wake is not None:
             self._wake(parcel.wake)
 
@@ -314,10 +335,14 @@ class RedisBus:
             self.gone(notice.sender)
             return
         with self._lock:
-            if notice.executes:
+            if notice.free is not None:
                 self._workers[notice.sender] = time.monotonic()
             else:
                 self._workers.pop(notice.sender, None)
+        if notice.free is not None:
+            self.offers.hear(notice.sender, notice.free)
+        else:
+            self.offers.gone(notice.sender)
         for topic in notice.listen:
             self._interests.add(topic, notice.sender)
         for topic in notice.unlisten:
@@ -333,17 +358,18 @@ class RedisBus:
     def gone(self, inbox: str) -> None:
         with self._lock:
             self._workers.pop(inbox, None)
+        self.offers.gone(inbox)
         self._interests.forget(inbox)
         self._outbox.forget(inbox)
 
     def _wake(self, due_us: int) -> None:
-        if self._on_wake is None or self._home is None:
+        if self._executor is None or self._outbox.free is None or self._home is None:
             return
         delay = (due_us - now_us()) / MICROSECONDS
         if delay <= 0:
-            self._on_wake()
+            self._executor.wake()
         elif delay <= WAKE_AHEAD_S:
-            self._home.call_later(delay + TIMER_SLACK_S, self._on_wake)
+            self._home.call_later(delay + TIMER_SLACK_S, self._executor.wake)
 
     # --- keeping in touch
 
@@ -362,6 +388,19 @@ class RedisBus:
             with self._lock:
                 for inbox in [inbox for inbox, heard in self._workers.items() if heard < until]:
                     del self._workers[inbox]
+
+    async def _offer(self, executor: Executor) -> None:
+        """Tell all how many runs could be executed here: when that has changed much, and otherwise as a sign of life."""
+        while self._outbox.free is not None:
+            free, now = executor.free(), time.monotonic()
+            told, at = self._told
+            if now - at >= ALIVE_S or (free > 0) != (told > 0) or abs(free - told) > free / 4:
+                self._told = free, now
+                self._outbox.listen(())
+            await asyncio.sleep(OFFER_S)
+
+    def _free(self) -> int | None:
+        return None if self._outbox.free is None else self._outbox.free()
 
     def _kick(self) -> None:
         """The outbox has something. From any thread."""

@@ -6,6 +6,8 @@ States of a run::
         ▲                 │
         └─ requeue ───────┘   (worker died or shut down; attempt + 1, resumes from its last checkpoint)
 
+A run that may start is claimed as it is created if a worker has offered a slot for it, of this process or of another one.
+
 A run is *held* while a worker has it (``worker_id`` set) and *settled* once its final state is committed
 (``settled_at`` set). Cancelling a held run makes it ``interrupted`` at once, but it stays held until its worker has really
 stopped and settles it; until then the thread is busy and no other run starts on it. A held run that is rolled back is
@@ -21,16 +23,19 @@ from waystation.runs.lifecycle.cancellation import cancel, delete
 from waystation.runs.lifecycle.creation import create
 from waystation.runs.lifecycle.holding import (
     ask_lease,
-    cancelled_of,
     claim,
     fence,
     guard,
+    holdings,
+    let_go,
     next_due_at,
     renew,
     requeue,
     requeuing,
     require_lease,
+    take_back,
     take_over_expired,
+    take_up,
 )
 from waystation.runs.lifecycle.records import NOTHING, Claim, Claimed, Created, LeaseLost, Outcome, Settled
 from waystation.runs.lifecycle.settlement import settling
@@ -51,13 +56,14 @@ __all__ = [
     "Settled",
     "ask_lease",
     "cancel",
-    "cancelled_of",
     "claim",
     "create",
     "delete",
     "fence",
     "guard",
+    "holdings",
     "in_flight_runs",
+    "let_go",
     "next_due_at",
     "record_state",
     "renew",
@@ -67,5 +73,7 @@ __all__ = [
     "require_no_run_in_flight",
     "require_paused",
     "settling",
+    "take_back",
     "take_over_expired",
+    "take_up",
 ]

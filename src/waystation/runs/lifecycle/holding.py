@@ -15,16 +15,19 @@ from waystation.storage.driver import Asked
 
 __all__ = [
     "ask_lease",
-    "cancelled_of",
     "claim",
     "fence",
     "guard",
+    "holdings",
+    "let_go",
     "next_due_at",
     "renew",
     "requeue",
     "requeuing",
     "require_lease",
+    "take_back",
     "take_over_expired",
+    "take_up",
 ]
 
 NEVER = 2**62
@@ -76,15 +79,7 @@ def requeuing(conn: Connection, run: Claimed, now: int) -> Callable[[], str]:
     def status() -> str:
         row = lease()
         if row.stop_action is None:
-            queries.set_run(
-                conn,
-                run.run_id,
-                status="pending",
-                worker_id=None,
-                lease_expires_at=None,
-                handed_back=row.handed_back + 1,
-                updated_at=now,
-            )
+            _queue_again(conn, row, now)
             return "pending"
         return str(row.status)
 
@@ -102,9 +97,60 @@ def next_due_at(conn: Connection, now: int) -> int | None:
     return queries.next_due_at(conn, now)
 
 
-def cancelled_of(conn: Connection, worker_id: str) -> list[str]:
-    """Ids of the runs a worker holds that it has to stop."""
-    return queries.cancelled_of(conn, worker_id)
+def holdings(conn: Connection, worker_id: str) -> list[Row[*tuple[Any, ...]]]:
+    """``run_id``, ``stop_action`` and ``updated_at`` of each run that a worker holds."""
+    return queries.holdings(conn, worker_id)
+
+
+def take_up(conn: Connection, offer: Claim, run_ids: Sequence[str]) -> tuple[list[Claimed], list[str]]:
+    """Begin with those of the runs that the offering worker holds and does not execute: it was given them without its knowledge, or
+    could not settle them. Returns each in a new attempt, and the ids of those that are to be stopped."""
+    taken: list[Claimed] = []
+    stopped: list[str] = []
+    for row in queries.holding(conn, offer.worker_id, run_ids):
+        run = fence(conn, claimed(row._asdict(), Claim(row.worker_id, row.lease_expires_at)), offer)
+        taken.append(replace(run, tries=run.tries + 1))
+        if row.stop_action is not None:
+            stopped.append(row.run_id)
+    return taken, stopped
+
+
+def take_back(conn: Connection, given: Sequence[Claimed], now: int) -> int:
+    """Queue runs anew that were given to a worker at their creation, unless it has renewed its lease or begun a new attempt.
+    Returns how many. A run that was cancelled meanwhile waits for its lease to expire."""
+    by_worker: dict[str, dict[str, Claimed]] = {}
+    for run in given:
+        by_worker.setdefault(run.claim.worker_id, {})[run.run_id] = run
+    back = 0
+    for worker_id, runs in by_worker.items():
+        for row in queries.holding(conn, worker_id, list(runs)):
+            run = runs[row.run_id]
+            unknown = row.attempt == run.attempt and row.lease_expires_at == run.claim.until
+            if unknown and row.stop_action is None:
+                _queue_again(conn, row, now)
+                back += 1
+    return back
+
+
+def let_go(conn: Connection, worker_id: str, run_ids: Sequence[str], now: int) -> int:
+    """Queue those of the runs anew that the worker holds, which it does not execute. Returns how many."""
+    rows = [row for row in queries.holding(conn, worker_id, run_ids) if row.stop_action is None]
+    for row in rows:
+        _queue_again(conn, row, now)
+    return len(rows)
+
+
+def _queue_again(conn: Connection, row: Row[*tuple[Any, ...]], now: int) -> None:
+    """Put a held run back into the queue, without using up an attempt."""
+    queries.set_run(
+        conn,
+        row.run_id,
+        status="pending",
+        worker_id=None,
+        lease_expires_at=None,
+        handed_back=row.handed_back + 1,
+        updated_at=now,
+    )
 
 
 def fence(conn: Connection, run: Claimed, offer: Claim) -> Claimed:
