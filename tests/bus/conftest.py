@@ -23,6 +23,7 @@ class Member:
     def __init__(self, bus: RedisBus) -> None:
         self.bus = bus
         self.wakes = 0
+        self.jobs = 4
         self.slots = 0
         self.taken_on: list[bytes] = []
         self.stopped: list[str] = []

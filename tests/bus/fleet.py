@@ -33,6 +33,7 @@ class Fleet:
             "postgres_pool_size": 3,
             "redis_uri": redis_uri,
             "redis_key_prefix": key_prefix,
+            "lease_s": SIGNALS_ONLY.lease_s,
         }
         self.environ = {
             "DATABASE_URI": str(self._shared["database_uri"]),

@@ -21,6 +21,7 @@ from waystation.storage.database import Database
 from waystation.storage.sweeping import sweep_once
 from waystation.storage.tables import events, last_words, runs, threads
 from waystation.streams import last_words as words
+from waystation.streams.parcels import FORMAT
 from waystation.streams.sweeper import sweep_events
 from waystation.timestamps import now_us
 
@@ -43,7 +44,7 @@ class Deployment:
 
     async def lose_what_comes(self) -> None:
         """What is sent to an inbox that is not there is lost."""
-        inbox = f"{self._key_prefix}:1:inbox:{self.api.app.state.server.bus.address}"
+        inbox = f"{self._key_prefix}:{FORMAT}:inbox:{self.api.app.state.server.bus.address}"
         assert await command(self._redis_url, "DEL", inbox) == 1
 
 

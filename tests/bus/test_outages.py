@@ -12,6 +12,7 @@ from tests.bus.conftest import Member, Process
 from tests.bus.events import RUN, THREAD, end, event, positions, received, until
 from tests.bus.redis_server import RedisServer, command
 from waystation.streams.events import RunEnd
+from waystation.streams.parcels import FORMAT
 
 FAR_AHEAD = "9999999999999-0"
 
@@ -71,7 +72,7 @@ async def test_ids_that_went_back_are_noticed_at_the_next_connection(
         with api.bus.subscribe(THREAD) as subscription:
             await subscription.announce()
             await until(lambda: worker.bus.listened(THREAD), "the announcement")
-            for key in (f"{key_prefix}:1:control", f"{key_prefix}:1:inbox:{api.bus.address}"):
+            for key in (f"{key_prefix}:{FORMAT}:control", f"{key_prefix}:{FORMAT}:inbox:{api.bus.address}"):
                 await command(own_redis.url, "XADD", key, FAR_AHEAD, "d", "")
             await asyncio.sleep(0.1)
             own_redis.kill()
@@ -114,7 +115,7 @@ async def test_an_inbox_is_emptied_once_it_was_read(
             await until(lambda: worker.bus.listened(THREAD), "the announcement")
             worker.bus.publish([event(n, 10_000) for n in range(1000)])
             await received(subscription, 1000)
-            inbox = f"{key_prefix}:1:inbox:{api.bus.address}"
+            inbox = f"{key_prefix}:{FORMAT}:inbox:{api.bus.address}"
             for _ in range(500):
                 if await command(own_redis.url, "MEMORY", "USAGE", inbox, "SAMPLES", "0") < 600_000:
                     break

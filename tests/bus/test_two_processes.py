@@ -14,6 +14,7 @@ from tests.bus.events import RUN, THREAD, end, event, positions, received, until
 from tests.bus.redis_server import command
 from waystation.errors import ConfigError
 from waystation.streams.events import Event, RunEnd
+from waystation.streams.parcels import FORMAT
 from waystation.streams.redis_bus import RedisBus
 from waystation.timestamps import now_us
 
@@ -72,7 +73,7 @@ async def test_only_who_listens_is_sent_anything(process: Process, valkey: Any, 
             await until(lambda: worker.bus.listened(THREAD, RUN), "the announcement")
             worker.bus.publish([event(1), event(2, run="another"), event(3, thread="another", run="a third"), event(4)])
             assert positions(await received(subscription, 2)) == [1, 4]
-            inbox = f"{key_prefix}:1:inbox:{other.bus.address}"
+            inbox = f"{key_prefix}:{FORMAT}:inbox:{other.bus.address}"
             assert await command(valkey.connection_url, "XLEN", inbox) == 1, "only what made it"
         await until(lambda: not worker.bus.listened(THREAD, RUN), "the withdrawal")
 
@@ -182,7 +183,7 @@ async def test_a_process_that_leaves_is_forgotten(process: Process, valkey: Any,
         with api.bus.subscribe(THREAD) as subscription:
             await subscription.announce()
             await until(lambda: worker.bus.listened(THREAD), "the announcement")
-            inbox = f"{key_prefix}:1:inbox:{api.bus.address}"
+            inbox = f"{key_prefix}:{FORMAT}:inbox:{api.bus.address}"
             assert await command(valkey.connection_url, "EXISTS", inbox) == 1
             await api.bus.stop()
             await until(lambda: not worker.bus.listened(THREAD), "the farewell")
@@ -198,7 +199,7 @@ async def test_a_process_that_died_is_forgotten_when_its_inbox_is_gone(
         assert worker.bus.listened(THREAD, RUN)
         worker.bus.publish([event(1)])
         await until(lambda: not worker.bus.listened(THREAD, RUN), "it being forgotten")
-        assert await command(valkey.connection_url, "EXISTS", f"{key_prefix}:1:inbox:{dead}") == 0, (
+        assert await command(valkey.connection_url, "EXISTS", f"{key_prefix}:{FORMAT}:inbox:{dead}") == 0, (
             "nobody makes it again"
         )
 
@@ -215,7 +216,7 @@ async def test_every_key_expires(process: Process, valkey: Any, key_prefix: str)
 async def test_an_inbox_that_nobody_reads_is_bounded(process: Process, valkey: Any, key_prefix: str) -> None:
     """Its process is stopped: what is sent to it must not fill Redis."""
     stopped = uuid4().hex
-    inbox = f"{key_prefix}:1:inbox:{stopped}"
+    inbox = f"{key_prefix}:{FORMAT}:inbox:{stopped}"
     await command(valkey.connection_url, "XADD", inbox, "*", "d", "")
     async with process() as worker:
         worker.bus.expect(RUN, stopped)
@@ -326,7 +327,7 @@ async def test_processes_with_different_keys_do_not_hear_each_other(process: Pro
 async def test_what_cannot_be_read_is_left_alone(process: Process, valkey: Any, key_prefix: str) -> None:
     async with process() as api, process() as worker:
         with api.bus.wait_for_end(RUN) as waiter:
-            for key in (f"{key_prefix}:1:control", f"{key_prefix}:1:inbox:{api.bus.address}"):
+            for key in (f"{key_prefix}:{FORMAT}:control", f"{key_prefix}:{FORMAT}:inbox:{api.bus.address}"):
                 for payload in (b"\xff\xff", b"\x90", b"\x93\x01\x02\x03"):
                     await command(valkey.connection_url, "XADD", key, "*", "d", payload)
             worker.bus.expect(RUN, api.bus.listener(end_only=True))

@@ -20,7 +20,6 @@ from waystation.runs import lifecycle
 from waystation.runs.lifecycle import Claim, Claimed
 from waystation.storage.database import Database
 from waystation.streams.bus import Bus
-from waystation.streams.offers import SILENT_S
 from waystation.timestamps import MICROSECONDS, now_us
 
 __all__ = ["Handover", "Note", "read_note"]
@@ -29,6 +28,9 @@ log = structlog.get_logger("waystation.runs")
 
 LOOK_S = 1.0
 """How often it is looked whether workers that were given runs are still there."""
+
+ON_THE_WAY_S = 2.0
+"""How long a message may take that arrives."""
 
 NOTE_BYTES = 64 * 1024
 """Arguments of a run that go into the message. The worker finds larger ones in the database."""
@@ -47,19 +49,22 @@ class Note(Struct, frozen=True):
 class _Given(Struct):
     """A run that was given away, and has not been heard of since."""
 
-    run: Claimed
+    run_id: str
+    claim: Claim
     given_at: float
 
 
 class Handover:
     """Slots of workers in other processes, as `waystation.runs.worker.Worker` has them in this one. For one event loop.
 
+    Workers renew their leases every `renewal_s` seconds: a lease that is still as it was given after that is not known to its worker.
     With `sealed`, what is stored is encrypted, and then arguments of runs are in no message: the worker reads them from the database."""
 
-    def __init__(self, db: Database, bus: Bus, lease_s: float, *, sealed: bool) -> None:
+    def __init__(self, db: Database, bus: Bus, lease_s: float, renewal_s: float, *, sealed: bool) -> None:
         self._db = db
         self._bus = bus
         self._lease_us = int(lease_s * MICROSECONDS)
+        self._renewed_s = renewal_s + ON_THE_WAY_S
         self._sealed = sealed
         self._given: list[_Given] = []
         self._look = asyncio.Event()
@@ -96,9 +101,8 @@ class Handover:
 
     def accept(self, run: Claimed) -> None:
         """Tell the worker of a run that was stored as its own."""
-        self._given.append(_Given(run, time.monotonic()))
-        if not self._bus.hand_over(run.claim.worker_id, self._note(run)):
-            self._look.set()
+        self._given.append(_Given(run.run_id, run.claim, time.monotonic()))
+        self._bus.hand_over(run.claim.worker_id, self._note(run))
 
     def _note(self, run: Claimed) -> bytes:
         kwargs = None if self._sealed else encode(run.kwargs)
@@ -128,21 +132,25 @@ class Handover:
                 log.exception("could not take runs back from a worker that is gone; it is tried again", every_s=LOOK_S)
 
     async def _take_back_lost(self) -> None:
-        """Queue the runs anew whose worker is gone, or has not been heard of since and for long."""
+        """Queue the runs anew whose worker is gone, or has neither been heard of since nor renewed its lease."""
         now = time.monotonic()
         lost: list[_Given] = []
         kept: list[_Given] = []
         for given in self._given:
-            heard_at = self._bus.offers.heard_at(given.run.claim.worker_id)
-            if heard_at is None or now - max(heard_at, given.given_at) > SILENT_S:
+            heard_at = self._bus.offers.heard_at(given.claim.worker_id)
+            if heard_at is None:
                 lost.append(given)
-            elif heard_at < given.given_at + LOOK_S:
-                kept.append(given)  # else it goes on, and finds by itself what no message told it of
+            elif heard_at > given.given_at + ON_THE_WAY_S:
+                continue  # it goes on, and finds by itself what no message told it of
+            elif now > given.given_at + self._renewed_s:
+                lost.append(given)
+            else:
+                kept.append(given)
         self._given = kept
         if not lost:
             return
         try:
-            back = await self._db.write(lifecycle.take_back, [given.run for given in lost], now_us())
+            back = await self._db.write(lifecycle.take_back, [(given.run_id, given.claim) for given in lost], now_us())
         except BaseException:
             self._given += lost
             raise

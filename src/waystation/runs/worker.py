@@ -185,14 +185,13 @@ class Worker:
         await asyncio.to_thread(self._loops.close)
         await asyncio.gather(*self._beside)
         if self._bus.address is not None:
-            await _logged(self._let_go())
+            await _logged(self._let_go_of_unknown())
 
-    async def _let_go(self) -> None:
-        """Pass on what is held without being executed: given to this worker as it was about to stop."""
+    async def _let_go_of_unknown(self) -> None:
+        """Pass on what was given to this worker as it was about to stop."""
         held = await self._db.read(lifecycle.holdings, self.worker_id)
-        run_ids = [row.run_id for row in held]
-        if run_ids and await self._db.write(lifecycle.let_go, self.worker_id, run_ids, now_us()):
-            self._bus.wake_workers()
+        if held:
+            await self._let_go([row.run_id for row in held])
 
     async def _drained(self, within_s: float) -> None:
         """Wait until nothing runs, or `within_s` seconds have passed."""
@@ -260,13 +259,29 @@ class Worker:
             self._bus.wake_workers()
 
     async def _take_up(self, run_ids: Sequence[str]) -> None:
-        """Execute runs that are held without being executed."""
-        taken, stopped = await self._db.write(lifecycle.take_up, self._claim(), run_ids)
+        """Execute runs that are held without being executed, as far as there are slots."""
+        with self._lock:
+            free = 0 if self._closing else max(0, self.jobs - len(self._running) - self._reserved)
+            ours, others = run_ids[:free], run_ids[free:]
+            self._reserved += len(ours)
+        taken: list[Claimed] = []
+        try:
+            taken, stopped = await self._db.write(lifecycle.take_up, self._claim(), ours)
+        finally:
+            with self._lock:
+                self._reserved -= len(ours) - len(taken)
         with self._lock:
             self._stops.update(dict.fromkeys(stopped, time.monotonic()))
-            self._reserved += len(taken)
         for run in taken:
             self.accept(run)
+        if others:
+            await self._let_go(others)
+
+    async def _let_go(self, run_ids: Sequence[str]) -> None:
+        """Pass on what is held without being executed."""
+        if await self._db.write(lifecycle.let_go, self.worker_id, run_ids, now_us()):
+            self.wake()
+            self._bus.wake_workers()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside all else. What fails is left to the safety net."""

@@ -22,6 +22,9 @@ T = TypeVar("T")
 class Executor(Protocol):
     """Who executes runs in a process, as the bus sees it. Called on the event loop that the bus was started on, `free` on any thread."""
 
+    jobs: int
+    """How many runs can be executed at a time."""
+
     def wake(self) -> None:
         """The queue may hold a run."""
         ...
@@ -134,8 +137,8 @@ class Bus(Protocol):
         since the epoch) on."""
         ...
 
-    def hand_over(self, address: str, run: bytes) -> bool:
-        """Tell the process of one of the `offers` of a run that it was given. False when that cannot be sent."""
+    def hand_over(self, address: str, run: bytes) -> None:
+        """Tell the process of one of the `offers` of a run that it was given."""
         ...
 
     def retire(self) -> None:
@@ -211,8 +214,8 @@ class MemoryBus:
     def wake_workers(self, due_us: int = 0) -> None:
         """There are no others."""
 
-    def hand_over(self, address: str, run: bytes) -> bool:
-        return False
+    def hand_over(self, address: str, run: bytes) -> None:
+        """There are no others."""
 
     def retire(self) -> None:
         """There is nobody who would wake it."""

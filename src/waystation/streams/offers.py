@@ -20,30 +20,36 @@ SILENT_S = 3.0
 
 class _Offer(Struct):
     free: int
+    jobs: int
     heard_at: float
 
 
 class Offers:
-    """The workers by their addresses. Usable from every thread; `on_gone` is called, on any of them, when one has taken its leave."""
+    """The workers by their addresses. Usable from every thread; `on_gone` is called, on any of them, when one is gone."""
 
     def __init__(self) -> None:
         self.on_gone: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._offers: dict[str, _Offer] = {}
 
-    def hear(self, address: str, free: int) -> None:
-        """A worker has said how many slots it has that the queue has no run for."""
+    def hear(self, address: str, free: int, jobs: int | None = None) -> None:
+        """A worker has said how many slots it has that the queue has no run for, out of `jobs`, which it says at the latest every
+        second: a worker that has not is not known."""
         with self._lock:
-            self._offers[address] = _Offer(free, time.monotonic())
+            if jobs is None:
+                if (known := self._offers.get(address)) is None:
+                    return
+                jobs = known.jobs
+            self._offers[address] = _Offer(free, jobs, time.monotonic())
 
     def take(self) -> str | None:
-        """A free slot of the worker that has most of them. None when nobody has any."""
+        """A free slot of the worker that has most of its slots free. None when nobody has any."""
         since = time.monotonic() - SILENT_S
         with self._lock:
             able = [item for item in self._offers.items() if item[1].free > 0 and item[1].heard_at > since]
             if not able:
                 return None
-            address, offer = max(able, key=lambda item: item[1].free)
+            address, offer = max(able, key=lambda item: item[1].free / item[1].jobs)
             offer.free -= 1
             return address
 
@@ -53,12 +59,30 @@ class Offers:
             if (offer := self._offers.get(address)) is not None:
                 offer.free += 1
 
+    def withdraw(self, address: str) -> None:
+        """This process takes no runs, or no more."""
+        with self._lock:
+            if (offer := self._offers.get(address)) is not None:
+                self._offers[address] = _Offer(0, offer.jobs, time.monotonic())
+
+    def doubt(self) -> None:
+        """Nobody can be heard: take nothing until they have spoken again."""
+        with self._lock:
+            for offer in self._offers.values():
+                offer.free = 0
+
     def gone(self, address: str) -> None:
-        """This worker takes no more runs, or is gone."""
+        """This process is gone."""
         with self._lock:
             known = self._offers.pop(address, None)
         if known is not None:
             self.on_gone()
+
+    def expire(self, after_s: float) -> None:
+        """Whoever has said nothing for `after_s` seconds is gone."""
+        until = time.monotonic() - after_s
+        for address in [address for address, offer in list(self._offers.items()) if offer.heard_at < until]:
+            self.gone(address)
 
     def heard_at(self, address: str) -> float | None:
         """When the worker last said something (`time.monotonic`); None when it is gone."""

@@ -64,6 +64,8 @@ class Outbox:
         self._signals = _Signals()
         self.free: Callable[[], int] | None = None
         """How many more runs this process could execute, which everything it sends tells; None when it executes none."""
+        self.jobs = 0
+        """How many it could execute altogether."""
         self.dropped = 0
         """Events that found no room."""
 
@@ -74,15 +76,14 @@ class Outbox:
                 self._post(event, inbox)
         self._ready()
 
-    def hand_over(self, inbox: str, run: bytes) -> bool:
-        """Queue a run for a process that is to execute it. False when there is no room."""
+    def hand_over(self, inbox: str, run: bytes) -> None:
+        """Queue a run for a process that is to execute it. Without room it is dropped: the process will find the run by itself."""
         with self._lock:
             if self._bytes + len(run) > self._limit:
-                return False
+                return
             self._bytes += len(run)
             self._boxes.setdefault(inbox, _Box()).runs.append(run)
         self._ready()
-        return True
 
     def wake(self, inbox: str | None, due_us: int) -> None:
         """Queue a wake-up for a process, or for all: 0 for now, or a time."""
@@ -150,7 +151,7 @@ class Outbox:
                     parcels.append((inbox, parcel))
                 if box:
                     self._boxes[inbox] = box  # behind the others
-        notices = [Letter(None, signals.notice(self._sender, self._free()).encode())] if signals else []
+        notices = [Letter(None, signals.notice(self._sender, self._free(), self.jobs).encode())] if signals else []
         return notices + [Letter(inbox, parcel.encode()) for inbox, parcel in parcels]
 
     def _post(self, event: Event, inbox: str) -> None:
@@ -199,10 +200,11 @@ class _Signals(Struct):
     def __bool__(self) -> bool:
         return bool(self.present or self.unlisten or self.stop or self.events or self.wake is not None)
 
-    def notice(self, sender: str, free: int | None) -> Notice:
+    def notice(self, sender: str, free: int | None, jobs: int) -> Notice:
         return Notice(
             sender,
             free,
+            jobs,
             listen=list(self.listen),
             unlisten=list(self.unlisten),
             stop=list(self.stop),

@@ -62,6 +62,8 @@ class Notice(Struct, frozen=True):
     sender: str
     free: int | None = None
     """Slots for runs that the sender has and the queue has no use for; None when it executes none and need not be woken."""
+    jobs: int = 0
+    """Slots that it has altogether."""
     hello: bool = False
     """The sender is new, or has lost what it knew: tell it who listens to what."""
     bye: bool = False
@@ -82,6 +84,7 @@ class Notice(Struct, frozen=True):
             (
                 self.sender,
                 self.free,
+                self.jobs,
                 self.hello,
                 self.bye,
                 tuple(self.listen),
@@ -96,9 +99,9 @@ class Notice(Struct, frozen=True):
     def decode(payload: bytes) -> Notice:
         """From bytes. Raises Unreadable."""
         try:
-            sender, free, hello, bye, listen, unlisten, stop, events, wake = ormsgpack.unpackb(payload)
+            sender, free, jobs, hello, bye, listen, unlisten, stop, events, wake = ormsgpack.unpackb(payload)
             told = [_event(*fields) for fields in events]
-            return Notice(sender, free, hello, bye, listen, unlisten, stop, told, wake)
+            return Notice(sender, free, jobs, hello, bye, listen, unlisten, stop, told, wake)
         except (ValueError, TypeError) as error:
             raise Unreadable(str(error)) from error
 

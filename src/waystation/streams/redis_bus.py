@@ -99,7 +99,7 @@ class RedisBus:
     async def start(self, executor: Executor | None, on_stop: Callable[[Sequence[str]], None]) -> None:
         self._executor, self._on_stop = executor, on_stop
         if executor is not None:
-            self._outbox.free = executor.free
+            self._outbox.free, self._outbox.jobs = executor.free, executor.jobs
         self._home = asyncio.get_running_loop()
         self._tasks = [
             asyncio.create_task(self._link.run(), name="waystation-bus"),
@@ -275,8 +275,8 @@ class RedisBus:
         assert self._home is not None
         self._home.call_later(OTHERS_S, wake_others)
 
-    def hand_over(self, address: str, run: bytes) -> bool:
-        return self._outbox.hand_over(address, run)
+    def hand_over(self, address: str, run: bytes) -> None:
+        self._outbox.hand_over(address, run)
 
     def retire(self) -> None:
         self._outbox.free = None
@@ -290,13 +290,14 @@ class RedisBus:
     def greeting(self) -> bytes:
         with self._lock:
             topics = list(self._topics)
-        return Notice(self._address, self._free(), hello=True, listen=topics).encode()
+        return Notice(self._address, self._free(), self._outbox.jobs, hello=True, listen=topics).encode()
 
     def came_up(self) -> None:
         self._connected_once.set()
         self._local.doubt()
 
     def went_down(self) -> None:
+        self.offers.doubt()
         self._local.doubt()
 
     def parcel(self, payload: bytes) -> None:
@@ -340,9 +341,9 @@ class RedisBus:
             else:
                 self._workers.pop(notice.sender, None)
         if notice.free is not None:
-            self.offers.hear(notice.sender, notice.free)
+            self.offers.hear(notice.sender, notice.free, notice.jobs)
         else:
-            self.offers.gone(notice.sender)
+            self.offers.withdraw(notice.sender)
         for topic in notice.listen:
             self._interests.add(topic, notice.sender)
         for topic in notice.unlisten:
@@ -384,6 +385,7 @@ class RedisBus:
             await asyncio.sleep(REPEAT_S)
             self._introduce()
             self._interests.expire(FORGET_S)
+            self.offers.expire(FORGET_S)
             until = time.monotonic() - FORGET_S
             with self._lock:
                 for inbox in [inbox for inbox, heard in self._workers.items() if heard < until]:

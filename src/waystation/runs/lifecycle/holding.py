@@ -115,21 +115,21 @@ def take_up(conn: Connection, offer: Claim, run_ids: Sequence[str]) -> tuple[lis
     return taken, stopped
 
 
-def take_back(conn: Connection, given: Sequence[Claimed], now: int) -> int:
-    """Queue runs anew that were given to a worker at their creation, unless it has renewed its lease or begun a new attempt.
-    Returns how many. A run that was cancelled meanwhile waits for its lease to expire."""
-    by_worker: dict[str, dict[str, Claimed]] = {}
-    for run in given:
-        by_worker.setdefault(run.claim.worker_id, {})[run.run_id] = run
-    back = 0
-    for worker_id, runs in by_worker.items():
-        for row in queries.holding(conn, worker_id, list(runs)):
-            run = runs[row.run_id]
-            unknown = row.attempt == run.attempt and row.lease_expires_at == run.claim.until
-            if unknown and row.stop_action is None:
-                _queue_again(conn, row, now)
-                back += 1
-    return back
+def take_back(conn: Connection, given: Sequence[tuple[str, Claim]], now: int) -> int:
+    """Queue runs anew that were given to workers as they were created, with these claims. One whose lease has been renewed since
+    is known to its worker. Returns how many; a run that was cancelled meanwhile waits for its lease to expire."""
+    by_worker: dict[str, dict[str, Claim]] = {}
+    for run_id, claim in given:
+        by_worker.setdefault(claim.worker_id, {})[run_id] = claim
+    lost = [
+        row
+        for worker_id, claims in by_worker.items()
+        for row in queries.holding(conn, worker_id, list(claims))
+        if row.attempt == 1 and row.lease_expires_at == claims[row.run_id].until and row.stop_action is None
+    ]
+    for row in lost:
+        _queue_again(conn, row, now)
+    return len(lost)
 
 
 def let_go(conn: Connection, worker_id: str, run_ids: Sequence[str], now: int) -> int:
