@@ -91,7 +91,7 @@ def build_server(
     if role != "api":
         worker = Worker(config, db, graphs, store, saver, bus, positions, metrics, tracing)
         if loopback is not None:
-            worker.on_attempt = loopback.enter
+            worker.call(on_attempt=loopback.enter)
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=safety_net_s)
     else:
         handover = Handover(db, bus, config.lease_s, safety_net_s, sealed=seals is not None)
@@ -101,7 +101,7 @@ def build_server(
     if deliverer is not None:
         engine.on_notice = deliverer.wake
         if worker is not None:
-            worker.on_notice = deliverer.wake
+            worker.call(on_notice=deliverer.wake)
     return Server(
         config=config,
         role=role,

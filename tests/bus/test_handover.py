@@ -38,7 +38,7 @@ def unwoken(monkeypatch: pytest.MonkeyPatch) -> None:
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker is told of the runs that it is given."""
     monkeypatch.setattr(RedisBus, "hand_over", lambda self, address, run: None)
-    monkeypatch.setattr("waystation.runs.worker.UNKNOWN_S", 0.1)
+    monkeypatch.setattr("waystation.runs.safety_net.UNKNOWN_S", 0.1)
 
 
 @pytest.fixture
