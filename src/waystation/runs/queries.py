@@ -58,6 +58,7 @@ __all__ = [
     "runs_of_assistant",
     "set_run",
     "set_thread",
+    "stop_held",
 ]
 
 WIRE_COLUMNS = (
@@ -191,6 +192,24 @@ def ask_active(conn: Connection, thread_id: str) -> Asked:
 def set_run(conn: Connection, of_run: str, **values: Any) -> None:
     """Overwrite columns of a run."""
     _update(runs, runs.c.run_id, tuple(values)).run(conn, {"of_id": of_run, **_prefixed(values)})
+
+
+_STOP_HELD = (
+    update(runs)
+    .where(runs.c.run_id == bindparam("of_run"), runs.c.worker_id.is_not(None))
+    .values(
+        status="interrupted",
+        stop_action=bindparam("action"),
+        stop_reason=bindparam("reason"),
+        updated_at=bindparam("now"),
+    )
+)
+
+
+def stop_held(conn: Connection, run_id: str, action: str, reason: str, now: int) -> bool:
+    """Mark a run as cancelled if a worker holds it. Returns whether one does."""
+    parameters = {"of_run": run_id, "action": action, "reason": reason, "now": now}
+    return conn.execute(_STOP_HELD, parameters).rowcount > 0
 
 
 def set_thread(

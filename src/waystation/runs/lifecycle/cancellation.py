@@ -20,9 +20,10 @@ CANCELLED = "cancelled by the user"
 
 
 def stop(conn: Connection, run_id: str, worker_id: str | None, action: str, reason: str, now: int) -> bool:
-    """Cancel a run that is not settled. True when a worker holds it and has to stop and settle it first."""
-    if worker_id is not None:
-        queries.set_run(conn, run_id, status="interrupted", stop_action=action, stop_reason=reason, updated_at=now)
+    """Cancel a run that is not settled and whose thread is locked. True when a worker holds it, as `worker_id` did when it was
+    looked up, and has to stop and settle it first."""
+    # A worker may have handed it back since; then it waits in the queue, where nobody takes it from a locked thread.
+    if worker_id is not None and queries.stop_held(conn, run_id, action, reason, now):
         return True
     leave_notice(conn, run_id, "rollback" if action == "rollback" else "interrupted", now)
     if action == "rollback":
@@ -71,9 +72,9 @@ def delete(
     Raises NotFound."""
     run = _locked_run(conn, access, thread_id, run_id)
     if run.worker_id is not None:
-        stop(conn, run_id, run.worker_id, "rollback", CANCELLED, now)
-        return "held"
-    if run.settled_at is None:
+        if stop(conn, run_id, run.worker_id, "rollback", CANCELLED, now):
+            return "held"
+    elif run.settled_at is None:
         leave_notice(conn, run_id, "rollback", now)
     checkpoints.delete_for_runs(conn, thread_id, [run_id])
     queries.delete_run(conn, run_id)
