@@ -86,14 +86,15 @@ def build_server(
     graphs.adopt(MANAGED_GRAPH, ManagedGraph(db, models, memory, mcp_servers.tools.within))
     metrics = Metrics()
     capacity = Capacity(db, config.max_pending_runs)
-    worker = handover = None
+    worker = None
     safety_net_s = min(SAFETY_NET_S, config.lease_s / RENEWALS)
     if role != "api":
         worker = Worker(config, db, graphs, store, saver, bus, positions, metrics, tracing)
         if loopback is not None:
             worker.call(on_attempt=loopback.enter)
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=safety_net_s)
-    else:
+    handover = None
+    if config.redis_uri is not None:
         handover = Handover(db, bus, config.lease_s, safety_net_s, sealed=seals is not None)
     engine = Engine(db, bus, positions, graphs, worker, handover, capacity, tracing)
     webhooks = WebhookPolicy.of(config)

@@ -67,7 +67,7 @@ class Server:
     worker: Worker | None
     """None in a process that executes no runs."""
     handover: Handover | None
-    """None in a process that executes runs."""
+    """None where there can be no other processes."""
     engine: Engine
     capacity: Capacity
     scheduler: Scheduler

@@ -24,7 +24,9 @@ from waystation.storage.tables import runs
 from waystation.streams.offers import Offers
 from waystation.streams.redis_bus import RedisBus
 
-WATCHFUL = Timing(lease_s=120, safety_net_s=0.2)
+LEASE_S = 2.0
+
+WATCHFUL = Timing(lease_s=LEASE_S, safety_net_s=0.2)
 """A worker that looks often for what it holds."""
 
 
@@ -53,6 +55,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def api(request: pytest.FixtureRequest, fleet: Fleet) -> LiveServer:
     if "hasty" in request.fixturenames:
         request.getfixturevalue("hasty")  # it is built with these
+    if {"hasty", "untold"}.intersection(request.fixturenames):
+        return fleet.start("api", lease_s=LEASE_S)
     return fleet.start("api")
 
 
@@ -137,6 +141,22 @@ async def test_a_full_worker_passes_it_on(fleet: Fleet, api: LiveServer, driver:
     for thread in threads:
         await driver.settled(thread)
     assert [run["status"] for thread in threads for run in await driver.runs(thread)] == ["success"] * 4
+
+
+async def test_a_server_that_is_full_gives_to_others(unwoken: None, fleet: Fleet, gates: Callable[[], Gate]) -> None:
+    """Each serves clients and executes runs."""
+    gate = gates()
+    one, two = (fleet.start("all", SIGNALS_ONLY, jobs_per_worker=1) for _ in range(2))
+    workers = [server.app.state.server.worker for server in (one, two)]
+    async with fleet.driver(one) as driver:
+        await offered(one, workers[1].worker_id)
+        threads = [await driver.thread() for _ in range(2)]
+        for thread in threads:
+            await driver.start(thread, "gated", gate.state)
+        await until(lambda: [worker.figures().active for worker in workers] == [1, 1], "each having one")
+        gate.open()
+        for thread in threads:
+            await driver.settled(thread)
 
 
 # --- as it should not be

@@ -42,7 +42,8 @@ STOP_WAIT_S = 15
 
 class Engine:
     """Creates, cancels and deletes runs, and tells workers and listeners about it. `worker` is that of this process, if it has
-    one; other processes are reached through the bus, and new runs given to their workers by the `handover`."""
+    one; other processes are reached through the bus. A new run that this process has no slot for is given to one of theirs by
+    the `handover`."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class Engine:
         self._positions = positions
         self._graphs = graphs
         self._worker = worker
-        self._slots = worker or handover
+        self._handover = handover
         self._capacity = capacity
         self._tracing = tracing
         self.on_notice: Callable[[], None] = lambda: None
@@ -89,7 +90,7 @@ class Engine:
         None when it orders none. `thread_id` is that of the run, if `draw` is to find the thread locked. Raises what `create`,
         `draw` and `then` raise."""
         await self._capacity.reserve(1)
-        offer = self._slots.reserve() if self._slots is not None else None
+        offer = self._reserve()
         [created] = await self._stored(
             [offer],
             lambda: self._db.write(_create_drawn, access, self._graphs, thread_id, draw, then, now_us(), offer),
@@ -169,19 +170,32 @@ class Engine:
             self._release(offer)
 
     def _offer(self, order: Order) -> Claim | None:
-        return self._slots.reserve() if self._slots is not None and order.after_s == 0 else None
+        return self._reserve() if order.after_s == 0 else None
+
+    def _reserve(self) -> Claim | None:
+        """A free slot, here or else in another process."""
+        offer = self._worker.reserve() if self._worker is not None else None
+        if offer is None and self._handover is not None:
+            offer = self._handover.reserve()
+        return offer
+
+    def _slots_of(self, offer: Claim) -> Worker | Handover:
+        if self._worker is not None and offer.worker_id == self._worker.worker_id:
+            return self._worker
+        assert self._handover is not None
+        return self._handover
 
     def _release(self, offer: Claim | None) -> None:
-        if self._slots is not None and offer is not None:
-            self._slots.release(offer)
+        if offer is not None:
+            self._slots_of(offer).release(offer)
 
     def _created(self, created: Created, offer: Claim | None) -> None:
         if created.stopped:
             self._stop(created.stopped)
         for run_id in created.gone:
             self._ended(created.run["thread_id"], run_id, "interrupted")
-        if created.claimed is not None and self._slots is not None:
-            self._slots.accept(created.claimed)
+        if created.claimed is not None:
+            self._slots_of(created.claimed.claim).accept(created.claimed)
             return
         self._release(offer)
         later = created.run["created_at"] > created.run["updated_at"]

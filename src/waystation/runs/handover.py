@@ -1,4 +1,4 @@
-"""Giving a new run to a worker in another process, in the transaction that creates it.
+"""Giving a new run to a worker in another process, in the transaction that creates it, where this one has no slot for it.
 
 That spares a run its wait in the queue: a wake-up, and the transaction in which a worker claims it. The worker holds the run from the
 creation on and learns of it by a message. Should that get lost the worker finds the run by itself, as it looks from time to time for what

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["Leases"]
+from waystation.timestamps import MICROSECONDS
+
+__all__ = ["SURE", "Leases", "is_late"]
 
 SURE = 0.9
 """Share of a lease that is relied on: the clock of whoever takes a run over may be ahead."""
+
+
+def is_late(until: int, now: int, lease_s: float) -> bool:
+    """Whether of a lease of `lease_s` seconds, which expires at `until`, less is left than what it takes to rely on it (microseconds
+    since the epoch): so much time has passed since it was given, or the clocks disagree."""
+    return until - now < SURE * lease_s * MICROSECONDS
 
 
 class Leases:

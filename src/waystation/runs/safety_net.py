@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from waystation.runs import lifecycle
-from waystation.runs.leases import Leases
+from waystation.runs.leases import SURE, Leases
 from waystation.runs.lifecycle import LeaseLost
 from waystation.runs.slots import Slots
 from waystation.storage.database import Database
@@ -29,8 +29,9 @@ log = structlog.get_logger("waystation.runs")
 STALLED_S = 5
 """How long a process may leave a transaction alone before its connection to the database is closed: it holds locks."""
 
-UNKNOWN_S = 2
-"""How long a run may be held without being executed before it is taken up: a message may be on its way."""
+UNKNOWN_S = 1
+"""How long after the moment in which its message would be late a run is taken up that is held without being executed: none is
+executed twice because its message comes after all."""
 
 
 class Timing(Struct, frozen=True):
@@ -132,7 +133,8 @@ class SafetyNet:
     async def _catch_up(self) -> None:
         """Do what signals were to bring about that did not arrive: stop cancelled runs, and take up those that were given to this
         worker. A run that could not be settled is tried again, too."""
-        long_ago = now_us() - UNKNOWN_S * MICROSECONDS
+        too_late_s = (1 - SURE) * self._worker.timing.lease_s + UNKNOWN_S
+        long_ago = now_us() - int(too_late_s * MICROSECONDS)
         held = await self._db.read(lifecycle.holdings, self._worker.worker_id)
         self._slots.stop([row.run_id for row in held if row.stop_action is not None and row.run_id in self._slots])
         unknown = [row.run_id for row in held if row.run_id not in self._slots and row.updated_at <= long_ago]

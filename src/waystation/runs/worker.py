@@ -26,7 +26,7 @@ from waystation.runs import lifecycle
 from waystation.runs.alarm import Alarm, while_open
 from waystation.runs.attempts import Attempts
 from waystation.runs.handover import read_note
-from waystation.runs.leases import SURE, Leases
+from waystation.runs.leases import Leases, is_late
 from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
 from waystation.runs.safety_net import SafetyNet, Timing
@@ -173,10 +173,9 @@ class Worker:
             except (ValueError, TypeError):
                 log.warning("cannot read which run was handed over; the safety net will find it")
                 continue
-            late = note.until - now_us() < SURE * self.timing.lease_s * MICROSECONDS
             if note.run_id in self._slots:
                 continue
-            if note.run is None or late:  # of its lease less is left than is relied on
+            if note.run is None or is_late(note.until, now_us(), self.timing.lease_s):
                 unseen.append(note.run_id)
             elif self._slots.reserve():
                 self.accept(note.run)

@@ -63,7 +63,7 @@ class Outbox:
         self._number = 0
         self._signals = _Signals()
         self.free: Callable[[], int] | None = None
-        """How many more runs this process could execute, which everything it sends tells; None when it executes none."""
+        """Asked for `offered`, which everything that is sent tells."""
         self.jobs = 0
         """How many it could execute altogether."""
         self.dropped = 0
@@ -151,7 +151,7 @@ class Outbox:
                     parcels.append((inbox, parcel))
                 if box:
                     self._boxes[inbox] = box  # behind the others
-        notices = [Letter(None, signals.notice(self._sender, self._free(), self.jobs).encode())] if signals else []
+        notices = [Letter(None, signals.notice(self._sender, self.offered(), self.jobs).encode())] if signals else []
         return notices + [Letter(inbox, parcel.encode()) for inbox, parcel in parcels]
 
     def _post(self, event: Event, inbox: str) -> None:
@@ -177,10 +177,12 @@ class Outbox:
         wake, box.wake = box.wake, None
         previous, number = self._sent.get(inbox, 0), self._next_number()
         self._sent[inbox] = number
-        return Parcel(self._sender, number, previous, events, wake, runs, self._free()), size
+        return Parcel(self._sender, number, previous, events, wake, runs, self.offered()), size
 
-    def _free(self) -> int | None:
-        return None if self.free is None else self.free()
+    def offered(self) -> int | None:
+        """How many more runs this process could execute; None when it executes none."""
+        free = self.free  # which another thread may take away
+        return None if free is None else free()
 
     def _next_number(self) -> int:
         self._number += 1

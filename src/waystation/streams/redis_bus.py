@@ -290,7 +290,7 @@ class RedisBus:
     def greeting(self) -> bytes:
         with self._lock:
             topics = list(self._topics)
-        return Notice(self._address, self._free(), self._outbox.jobs, hello=True, listen=topics).encode()
+        return Notice(self._address, self._outbox.offered(), self._outbox.jobs, hello=True, listen=topics).encode()
 
     def came_up(self) -> None:
         self._connected_once.set()
@@ -400,9 +400,6 @@ class RedisBus:
                 self._told = free, now
                 self._outbox.listen(())
             await asyncio.sleep(OFFER_S)
-
-    def _free(self) -> int | None:
-        return None if self._outbox.free is None else self._outbox.free()
 
     def _kick(self) -> None:
         """The outbox has something. From any thread."""
