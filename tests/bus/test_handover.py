@@ -174,6 +174,26 @@ async def test_a_worker_that_was_not_told_finds_it(
     assert (await row(api, run["run_id"])).attempt == 2, "whatever the message might still bring about is shut out"
 
 
+async def test_a_message_that_comes_after_all_is_not_executed_again(
+    untold: None, monkeypatch: pytest.MonkeyPatch, fleet: Fleet, api: LiveServer, driver: Driver, gate: Gate
+) -> None:
+    messages: list[tuple[str, bytes]] = []
+    monkeypatch.setattr(RedisBus, "hand_over", lambda self, address, run: messages.append((address, run)))
+    worker = fleet.worker(WATCHFUL)
+    await offered(api, worker.app.state.server.worker.worker_id)
+    thread = await driver.thread()
+    gate.open()
+    assert "__error__" not in await driver.wait(thread, "counted", gate.state)
+    visits = gate.visits
+    ((address, message),) = messages
+    assert visits > 0
+    monkeypatch.undo()
+    api.app.state.server.bus.hand_over(address, message)
+    assert (await driver.wait(None, "echo", {"x": "a"}))["x"] == "a!"
+    await until(lambda: worker.app.state.server.worker.figures().active == 0, "everything being over")
+    assert gate.visits == visits
+
+
 async def test_it_can_be_cancelled_before_its_worker_knows(
     untold: None, fleet: Fleet, api: LiveServer, driver: Driver, gate: Gate
 ) -> None:
