@@ -17,7 +17,7 @@ from waystation.storage.tables import metadata
 
 __all__ = ["HEAD", "lock_schema", "require_current", "upgrade"]
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

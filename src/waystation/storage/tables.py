@@ -185,7 +185,20 @@ threads = Table(
 """From `owner_id` on: of threads of Managed Deep Agents only (`waystation.threads.owned`). The owner is the one user who sees such a
 thread. `title` is text as UTF-8. The last columns of the index for attention let SQLite count from it alone."""
 
+_STORE_VALUES = """
+DO $$ BEGIN
+    IF EXISTS (SELECT 1 FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
+        ALTER TABLE threads ALTER COLUMN "values" SET COMPRESSION lz4;
+    ELSE
+        ALTER TABLE threads ALTER COLUMN "values" SET STORAGE EXTERNAL;
+    END IF;
+END $$
+"""
+"""Every run writes a thread's values anew, and PostgreSQL's own compression takes 40 ms for a megabyte: more than all the rest of a turn
+on a long thread. Where the server has no better one they are stored as they are."""
+
 for _when, _dialect, _statement in (
+    ("after_create", "postgresql", _STORE_VALUES),
     *(("after_create", "sqlite", statement) for statement in CREATE_LABELS),
     *(("after_drop", "sqlite", statement) for statement in DROP_LABELS),
     ("after_create", "postgresql", CREATE_METADATA_INDEX),
