@@ -21,9 +21,12 @@ from waystation.observability.metrics import Metrics
 from waystation.observability.tracing import tracing_of
 from waystation.reserved import MANAGED_GRAPH
 from waystation.roles import Role, require_shared
+from waystation.runs.attempts import Attempts
 from waystation.runs.capacity import Capacity
 from waystation.runs.engine import Engine
 from waystation.runs.handover import Handover
+from waystation.runs.leases import Leases
+from waystation.runs.slots import Slots
 from waystation.runs.worker import Timing, Worker
 from waystation.server import Server
 from waystation.storage.checkpoints import Saver
@@ -86,12 +89,16 @@ def build_server(
     graphs.adopt(MANAGED_GRAPH, ManagedGraph(db, models, memory, mcp_servers.tools.within))
     metrics = Metrics()
     capacity = Capacity(db, config.max_pending_runs)
-    worker = None
+    worker = attempts = None
     safety_net_s = min(SAFETY_NET_S, config.lease_s / RENEWALS)
     if role != "api":
-        worker = Worker(config, db, graphs, store, saver, bus, positions, metrics, tracing)
+        slots, leases = Slots(config.jobs_per_worker), Leases()
+        attempts = Attempts(
+            config, db, graphs, store, saver, bus, positions, metrics, tracing, slots=slots, leases=leases
+        )
         if loopback is not None:
-            worker.call(on_attempt=loopback.enter)
+            attempts.on_attempt = loopback.enter
+        worker = Worker(config, db, bus, metrics, attempts, slots, leases)
         worker.timing = Timing(lease_s=config.lease_s, safety_net_s=safety_net_s)
     handover = None
     if config.redis_uri is not None:
@@ -101,8 +108,8 @@ def build_server(
     deliverer = _deliverer(config, db, webhooks, role, webhook_app, metrics)
     if deliverer is not None:
         engine.on_notice = deliverer.wake
-        if worker is not None:
-            worker.call(on_notice=deliverer.wake)
+        if attempts is not None:
+            attempts.on_notice = deliverer.wake
     return Server(
         config=config,
         role=role,

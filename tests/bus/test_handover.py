@@ -86,6 +86,13 @@ async def offered(api: LiveServer, worker: str) -> None:
     await until(has_one, "its offer")
 
 
+async def joined(fleet: Fleet, api: LiveServer, timing: Timing = SIGNALS_ONLY) -> LiveServer:
+    """A worker whose offer the process knows."""
+    worker = fleet.worker(timing)
+    await offered(api, worker.app.state.server.worker.worker_id)
+    return worker
+
+
 async def row(server: LiveServer, run_id: str) -> Row[Any]:
     db: Database = server.app.state.server.db
     return await asyncio.to_thread(
@@ -99,8 +106,7 @@ async def row(server: LiveServer, run_id: str) -> Row[Any]:
 @pytest.mark.parametrize("size", [1, 200_000])
 async def test_nobody_has_to_claim_it(unwoken: None, fleet: Fleet, api: LiveServer, driver: Driver, size: int) -> None:
     """What is too large for the message is found in the database."""
-    worker = fleet.worker()
-    await offered(api, worker.app.state.server.worker.worker_id)
+    await joined(fleet, api)
     result = await driver.wait(None, "echo", {"x": "a" * size})
     assert result == {"x": "a" * size + "!", "n": 1, "log": []}
     thread = await driver.thread()
@@ -165,8 +171,7 @@ async def test_a_server_that_is_full_gives_to_others(unwoken: None, fleet: Fleet
 async def test_a_worker_that_was_not_told_finds_it(
     unwoken: None, untold: None, fleet: Fleet, api: LiveServer, driver: Driver
 ) -> None:
-    worker = fleet.worker(WATCHFUL)
-    await offered(api, worker.app.state.server.worker.worker_id)
+    await joined(fleet, api, WATCHFUL)
     thread = await driver.thread()
     assert (await driver.wait(thread, "echo", {"x": "a"}))["x"] == "a!"
     ((run,), state) = await driver.runs(thread), await driver.show(thread)
@@ -179,8 +184,7 @@ async def test_a_message_that_comes_after_all_is_not_executed_again(
 ) -> None:
     messages: list[tuple[str, bytes]] = []
     monkeypatch.setattr(RedisBus, "hand_over", lambda self, address, run: messages.append((address, run)))
-    worker = fleet.worker(WATCHFUL)
-    await offered(api, worker.app.state.server.worker.worker_id)
+    worker = await joined(fleet, api, WATCHFUL)
     thread = await driver.thread()
     gate.open()
     assert "__error__" not in await driver.wait(thread, "counted", gate.state)
@@ -197,8 +201,7 @@ async def test_a_message_that_comes_after_all_is_not_executed_again(
 async def test_it_can_be_cancelled_before_its_worker_knows(
     untold: None, fleet: Fleet, api: LiveServer, driver: Driver, gate: Gate
 ) -> None:
-    worker = fleet.worker(WATCHFUL)
-    await offered(api, worker.app.state.server.worker.worker_id)
+    await joined(fleet, api, WATCHFUL)
     thread = await driver.thread()
     run = await driver.start(thread, "gated", gate.state)
     assert (await driver.cancel(thread, run["run_id"], wait="true")).is_success
@@ -264,8 +267,7 @@ async def test_it_is_left_to_a_worker_that_has_renewed_its_lease(
 async def test_what_is_late_is_begun_anew(fleet: Fleet, api: LiveServer, driver: Driver, process: Process) -> None:
     """So much of the lease has passed that somebody else may already have taken the run."""
     thread = await driver.thread()
-    worker = fleet.worker(Timing(lease_s=3600, safety_net_s=60, without_bus_s=60))
-    await offered(api, worker.app.state.server.worker.worker_id)
+    await joined(fleet, api, Timing(lease_s=3600, safety_net_s=60, without_bus_s=60))
     run = await driver.start(thread, "echo", {"x": "a"})
     await driver.reaches(thread, run["run_id"], "success")
     assert (await row(api, run["run_id"])).attempt == 2

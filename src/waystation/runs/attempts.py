@@ -57,11 +57,14 @@ class Attempts:
         positions: Positions,
         metrics: Metrics,
         tracing: Tracing | None,
+        *,
         slots: Slots,
         leases: Leases,
     ) -> None:
         self.on_notice: Callable[[], None] = lambda: None
+        """Called when a run has left a notice for its webhook."""
         self.on_attempt: Callable[[], None] = lambda: None
+        """Called in the context that a run is executed in."""
         self._config = config
         self._db = db
         self._graphs = graphs

@@ -6,16 +6,21 @@ import time
 
 from waystation.timestamps import MICROSECONDS
 
-__all__ = ["SURE", "Leases", "is_late"]
+__all__ = ["Leases", "is_late", "late_after_s"]
 
 SURE = 0.9
 """Share of a lease that is relied on: the clock of whoever takes a run over may be ahead."""
 
 
+def late_after_s(lease_s: float) -> float:
+    """The age from which a lease of `lease_s` seconds is not relied on by a worker that has just heard of it."""
+    return lease_s - SURE * lease_s
+
+
 def is_late(until: int, now: int, lease_s: float) -> bool:
-    """Whether of a lease of `lease_s` seconds, which expires at `until`, less is left than what it takes to rely on it (microseconds
-    since the epoch): so much time has passed since it was given, or the clocks disagree."""
-    return until - now < SURE * lease_s * MICROSECONDS
+    """Whether a lease of `lease_s` seconds, which expires at `until` (microseconds since the epoch), is as old as `late_after_s` says,
+    or seems so because the clocks disagree."""
+    return until - now < (lease_s - late_after_s(lease_s)) * MICROSECONDS
 
 
 class Leases:

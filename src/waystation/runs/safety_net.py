@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from waystation.runs import lifecycle
-from waystation.runs.leases import SURE, Leases
+from waystation.runs.leases import Leases, late_after_s
 from waystation.runs.lifecycle import LeaseLost
 from waystation.runs.slots import Slots
 from waystation.storage.database import Database
@@ -133,7 +133,7 @@ class SafetyNet:
     async def _catch_up(self) -> None:
         """Do what signals were to bring about that did not arrive: stop cancelled runs, and take up those that were given to this
         worker. A run that could not be settled is tried again, too."""
-        too_late_s = (1 - SURE) * self._worker.timing.lease_s + UNKNOWN_S
+        too_late_s = late_after_s(self._worker.timing.lease_s) + UNKNOWN_S
         long_ago = now_us() - int(too_late_s * MICROSECONDS)
         held = await self._db.read(lifecycle.holdings, self._worker.worker_id)
         self._slots.stop([row.run_id for row in held if row.stop_action is not None and row.run_id in self._slots])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,8 @@ import structlog
 from uuid_utils import uuid4
 
 from waystation.config import Config
-from waystation.graphs import Graphs
 from waystation.observability.figures import WorkerFigures
 from waystation.observability.metrics import Metrics
-from waystation.observability.tracing import Tracing
 from waystation.runs import lifecycle
 from waystation.runs.alarm import Alarm, while_open
 from waystation.runs.attempts import Attempts
@@ -31,11 +29,8 @@ from waystation.runs.lifecycle import Claim, Claimed, LeaseLost
 from waystation.runs.loops import RunnerLoops
 from waystation.runs.safety_net import SafetyNet, Timing
 from waystation.runs.slots import Running, Slots
-from waystation.storage.checkpoints import Saver
 from waystation.storage.database import Database
-from waystation.store import CustomStore, Store
 from waystation.streams.bus import Bus
-from waystation.streams.events import Positions
 from waystation.timestamps import MICROSECONDS, now_us
 
 __all__ = ["Timing", "Worker"]
@@ -50,45 +45,34 @@ CLAIM_AT_ONCE = 4
 
 
 class Worker:
-    """Executes runs in this process, `jobs` at a time. All methods may be called from any thread."""
+    """Executes runs in this process, `jobs` at a time. All methods may be called from any thread. `attempts` has the same `slots` and
+    `leases`."""
 
     def __init__(
         self,
         config: Config,
         db: Database,
-        graphs: Graphs,
-        store: Store | CustomStore,
-        saver: Saver,
         bus: Bus,
-        positions: Positions,
         metrics: Metrics,
-        tracing: Tracing | None = None,
+        attempts: Attempts,
+        slots: Slots,
+        leases: Leases,
     ) -> None:
         self.worker_id = bus.address or str(uuid4())
-        self.jobs = config.jobs_per_worker
+        self.jobs = slots.jobs
         self.timing = Timing()
         """May be replaced before `start`."""
         self._db = db
         self._bus = bus
         self._metrics = metrics
-        self._loops = RunnerLoops(threads=max(MIN_NODE_THREADS, config.jobs_per_worker))
-        self._slots = Slots(config.jobs_per_worker)
-        leases = Leases()
-        self._attempts = Attempts(
-            config, db, graphs, store, saver, bus, positions, metrics, tracing, self._slots, leases
-        )
-        self._safety_net = SafetyNet(self, db, bus, self._slots, leases, job_timeout_s=config.job_timeout_s)
+        self._attempts = attempts
+        self._slots = slots
+        self._loops = RunnerLoops(threads=max(MIN_NODE_THREADS, slots.jobs))
+        self._safety_net = SafetyNet(self, db, bus, slots, leases, job_timeout_s=config.job_timeout_s)
         self._alarm = Alarm(self.fill, self.fill_and_look_ahead)
         self._beside: set[asyncio.Task[None]] = set()
 
     # --- life
-
-    def call(
-        self, *, on_attempt: Callable[[], None] | None = None, on_notice: Callable[[], None] | None = None
-    ) -> None:
-        """Call `on_attempt` in the context that a run is executed in, and `on_notice` when one has left a notice for its webhook."""
-        self._attempts.on_attempt = on_attempt or self._attempts.on_attempt
-        self._attempts.on_notice = on_notice or self._attempts.on_notice
 
     async def start(self) -> None:
         """Take over what a former process of this database left behind, and begin to work."""

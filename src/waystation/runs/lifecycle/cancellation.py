@@ -19,11 +19,11 @@ __all__ = ["CANCELLED", "cancel", "delete", "stop"]
 CANCELLED = "cancelled by the user"
 
 
-def stop(conn: Connection, run_id: str, worker_id: str | None, action: str, reason: str, now: int) -> bool:
-    """Cancel a run that is not settled and whose thread is locked. True when a worker holds it, as `worker_id` did when it was
-    looked up, and has to stop and settle it first."""
-    # A worker may have handed it back since; then it waits in the queue, where nobody takes it from a locked thread.
-    if worker_id is not None and queries.stop_held(conn, run_id, action, reason, now):
+def stop(conn: Connection, run_id: str, action: str, reason: str, now: int) -> bool:
+    """Cancel a run that is not settled and whose thread is locked. True when a worker holds it and has to stop and settle it first."""
+    # Whether one does is asked for here: it may have handed the run back since that was looked up. Then the run waits in the queue,
+    # where nobody takes it from a locked thread.
+    if queries.stop_held(conn, run_id, action, reason, now):
         return True
     leave_notice(conn, run_id, "rollback" if action == "rollback" else "interrupted", now)
     if action == "rollback":
@@ -42,7 +42,7 @@ def cancel(
     run = _locked_run(conn, access, thread_id, run_id)
     if run.status not in ("pending", "running"):
         raise NotFound(f"Run {run_id} is not in flight: its status is {run.status}.")
-    held = stop(conn, run_id, run.worker_id, action, CANCELLED, now)
+    held = stop(conn, run_id, action, CANCELLED, now)
     if not held:
         if run.kwargs.get("temporary"):
             if run.listener is not None:
@@ -54,7 +54,7 @@ def cancel(
 
 
 def _locked_run(conn: Connection, access: Access, thread_id: str | None, run_id: str) -> Row[*tuple[Any, ...]]:
-    """A run whose thread is locked, so that the run stays as it is. Raises NotFound."""
+    """A run whose thread is locked: nobody claims or settles it, but a worker may hand it back. Raises NotFound."""
     run = queries.find_run(conn, thread_id, run_id, access)
     if run is not None and conn.dialect.name != "sqlite":
         queries.lock_thread(conn, run.thread_id)
@@ -71,11 +71,8 @@ def delete(
 
     Raises NotFound."""
     run = _locked_run(conn, access, thread_id, run_id)
-    if run.worker_id is not None:
-        if stop(conn, run_id, run.worker_id, "rollback", CANCELLED, now):
-            return "held"
-    elif run.settled_at is None:
-        leave_notice(conn, run_id, "rollback", now)
+    if run.settled_at is None and stop(conn, run_id, "rollback", CANCELLED, now):
+        return "held"
     checkpoints.delete_for_runs(conn, thread_id, [run_id])
     queries.delete_run(conn, run_id)
     _refresh_thread(conn, thread_id, now)

@@ -203,7 +203,7 @@ def _clear_the_way(
         return stopped, gone
     reason = SUPERSEDED.format(run_id=run_id)
     for run in active:
-        held = stop(conn, run.run_id, run.worker_id, order.multitask_strategy, reason, now)
+        held = stop(conn, run.run_id, order.multitask_strategy, reason, now)
         (stopped if held else gone).append(run.run_id)
     name = "UserRollback" if order.multitask_strategy == "rollback" else "UserInterrupt"
     queries.set_thread(conn, order.thread_id, error={"error": name, "message": reason}, updated_at=now)

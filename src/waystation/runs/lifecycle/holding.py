@@ -79,7 +79,7 @@ def requeuing(conn: Connection, run: Claimed, now: int) -> Callable[[], str]:
     def status() -> str:
         row = lease()
         if row.stop_action is None:
-            _queue_again(conn, row, now)
+            _queue_again(conn, [row], now)
             return "pending"
         return str(row.status)
 
@@ -127,30 +127,30 @@ def take_back(conn: Connection, given: Sequence[tuple[str, Claim]], now: int) ->
         for row in queries.holding(conn, worker_id, list(claims))
         if row.attempt == 1 and row.lease_expires_at == claims[row.run_id].until and row.stop_action is None
     ]
-    for row in lost:
-        _queue_again(conn, row, now)
-    return len(lost)
+    return _queue_again(conn, lost, now)
 
 
 def let_go(conn: Connection, worker_id: str, run_ids: Sequence[str], now: int) -> int:
     """Queue those of the runs anew that the worker holds, which it does not execute. Returns how many."""
     rows = [row for row in queries.holding(conn, worker_id, run_ids) if row.stop_action is None]
+    return _queue_again(conn, rows, now)
+
+
+def _queue_again(
+    conn: Connection, rows: Sequence[Row[*tuple[Any, ...]]], now: int, *, attempt_counts: bool = False
+) -> int:
+    """Put held runs back into the queue. Unless its `attempt_counts`, none has used up one. Returns how many."""
     for row in rows:
-        _queue_again(conn, row, now)
+        queries.set_run(
+            conn,
+            row.run_id,
+            status="pending",
+            worker_id=None,
+            lease_expires_at=None,
+            handed_back=row.handed_back + (not attempt_counts),
+            updated_at=now,
+        )
     return len(rows)
-
-
-def _queue_again(conn: Connection, row: Row[*tuple[Any, ...]], now: int) -> None:
-    """Put a held run back into the queue, without using up an attempt."""
-    queries.set_run(
-        conn,
-        row.run_id,
-        status="pending",
-        worker_id=None,
-        lease_expires_at=None,
-        handed_back=row.handed_back + 1,
-        updated_at=now,
-    )
 
 
 def fence(conn: Connection, run: Claimed, offer: Claim) -> Claimed:
@@ -168,7 +168,7 @@ def take_over_expired(conn: Connection, offer: Claim, now: int, *, everything: b
     to_settle: list[Claimed] = []
     for row in queries.expired(conn, NEVER if everything else now):
         if row.stop_action is None:
-            queries.set_run(conn, row.run_id, status="pending", worker_id=None, lease_expires_at=None, updated_at=now)
+            _queue_again(conn, [row], now, attempt_counts=True)
             requeued.append(row.run_id)
         else:
             held = Claim(row.worker_id, row.lease_expires_at)
