@@ -11,25 +11,20 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import structlog
 
-from waystation.errors import ConfigError
 from waystation.futures import until_done
 from waystation.streams.outbox import Letter, Outbox
 from waystation.streams.parcels import FORMAT
+from waystation.streams.redis_wire import EXCHANGE_S, Command, RedisWire, opened_wire, pool_for
 from waystation.timestamps import MICROSECONDS
-
-if TYPE_CHECKING:
-    from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 __all__ = ["Receiver", "RedisLink"]
 
 log = structlog.get_logger("waystation.bus")
-
-EXCHANGE_S = 5
-"""How long Redis may take to answer."""
 
 BLOCK_S = 5
 """How long one read waits for something to arrive."""
@@ -102,7 +97,7 @@ class RedisLink:
 
     def __init__(self, url: str, prefix: str, address: str, outbox: Outbox, receiver: Receiver) -> None:
         """Raises ConfigError for a URL that cannot be read, or when redis-py is not installed."""
-        self._pool = _pool(url)
+        self._pool = pool_for(url)
         self._troubles = (OSError, _Lost, _redis_error())
         self._prefix = f"{prefix}:{FORMAT}"
         self._inbox = self._key(address)
@@ -111,9 +106,13 @@ class RedisLink:
         self._receiver = receiver
         self._inbox_at: bytes | None = None
         self._control_at: bytes | None = None
-        self._work = asyncio.Event()
+        self._writer: RedisWire | None = None
+        self._sending = False
         self._unsent: list[Letter] = []
+        """Letters that Redis has not confirmed, oldest first."""
         self._flushes: list[asyncio.Future[bool]] = []
+        self._flushing: list[asyncio.Future[bool]] = []
+        """Who waits for those that are under way."""
         self._complained = False
         self._all_back_at = 0.0
         self.up = False
@@ -140,7 +139,7 @@ class RedisLink:
 
     def kick(self) -> None:
         """There is something in the outbox. On the link's event loop."""
-        self._work.set()
+        self._send()
 
     async def flushed(self, timeout_s: float) -> bool:
         """Wait until a load of what is in the outbox has been sent, signals first; False when that takes too long."""
@@ -148,17 +147,14 @@ class RedisLink:
             return False
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._flushes.append(sent)
-        self._work.set()
+        self._send()
         return await until_done(sent, timeout_s) and sent.result()
 
     async def leave(self, farewell: bytes) -> None:
         """Say goodbye and remove the inbox. Call it when `run` has ended. Raises nothing: Redis forgets by itself."""
         try:
-            connection = await self._connect()
-            try:
-                await self._exchange(connection, [self._letter(Letter(None, farewell)), ("DEL", self._inbox)])
-            finally:
-                await connection.disconnect()
+            async with opened_wire(self._pool) as wire:
+                await wire.exchange([self._letter(Letter(None, farewell)), ("DEL", self._inbox)])
         except self._troubles as error:
             log.debug("could not say goodbye to the other processes", error=str(error))
 
@@ -166,106 +162,113 @@ class RedisLink:
 
     async def _session(self) -> None:
         """Connect and exchange letters until something goes wrong, which is raised."""
-        writer = reader = None
-        tasks: list[asyncio.Task[None]] = []
-        try:
-            writer, reader = await self._connect(), await self._connect()
+        async with opened_wire(self._pool) as writer, opened_wire(self._pool) as reader:
             await self._join(writer)
-            self._up()
-            tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._write(writer))]
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for connection in (writer, reader):
-                if connection is not None:
-                    await connection.disconnect(nowait=True)
+            self._writer = writer
+            upkeep = asyncio.create_task(self._keep_up(writer))
+            try:
+                self._up()
+                self._read(reader)
+                ended, _ = await asyncio.wait((writer.lost, reader.lost, upkeep), return_when=asyncio.FIRST_COMPLETED)
+                for each in ended:
+                    each.result()
+            finally:
+                self._writer, self._sending = None, False
+                upkeep.cancel()
+                await asyncio.gather(upkeep, return_exceptions=True)
 
-    async def _join(self, writer: AbstractConnection) -> None:
+    async def _join(self, writer: RedisWire) -> None:
         """Have an inbox, know from where on to read, and introduce this process."""
-        (exists,) = await self._exchange(writer, [("EXPIRE", self._inbox, INBOX_LIFE_S)])
+        (exists,) = await writer.exchange([("EXPIRE", self._inbox, INBOX_LIFE_S)])
         if exists and self._inbox_at is not None:
             (top,) = await self._tops(writer, [self._inbox])
             if _id(top) < _id(self._inbox_at):
                 self._inbox_at = START
         else:
-            made, _ = await self._exchange(
-                writer, [("XADD", self._inbox, "*", "d", b""), ("EXPIRE", self._inbox, INBOX_LIFE_S)]
+            made, _ = await writer.exchange(
+                [("XADD", self._inbox, "*", "d", b""), ("EXPIRE", self._inbox, INBOX_LIFE_S)]
             )
             self._inbox_at = made
         (top,) = await self._tops(writer, [self._control])
         if self._control_at is None or _id(top) < _id(self._control_at):
             self._control_at = top if self._control_at is None else START
         asked_at = time.time()
-        ((seconds, microseconds),) = await self._exchange(writer, [("TIME",)])
+        ((seconds, microseconds),) = await writer.exchange([("TIME",)])
         self._ahead_s = int(seconds) + int(microseconds) / MICROSECONDS - (asked_at + time.time()) / 2
         hello = self._letter(Letter(None, self._receiver.greeting()))
-        await self._exchange(writer, [hello, ("EXPIRE", self._control, CONTROL_LIFE_S)])
+        await writer.exchange([hello, ("EXPIRE", self._control, CONTROL_LIFE_S)])
 
-    async def _read(self, reader: AbstractConnection) -> None:
-        while True:
-            assert self._inbox_at is not None
-            assert self._control_at is not None
-            command = ("XREAD", "COUNT", READ_COUNT, "BLOCK", BLOCK_S * 1000)
-            streams = ("STREAMS", self._inbox, self._control, self._inbox_at, self._control_at)
-            (found,) = await self._exchange(reader, [(*command, *streams)], BLOCK_S + EXCHANGE_S)
-            for key, entries in found or ():
-                control = key == self._control.encode()
-                for entry_id, fields in entries:
-                    if control:
-                        self._control_at = entry_id
-                        self._receiver.notice(fields[1])
-                    else:
-                        self._inbox_at = entry_id
-                        if fields[1]:
-                            self.lag_s = max(0.0, time.time() + self._ahead_s - _id(entry_id)[0] / 1000)
-                            self._receiver.parcel(fields[1])
+    def _read(self, reader: RedisWire) -> None:
+        """Ask for what comes next."""
+        assert self._inbox_at is not None
+        assert self._control_at is not None
+        command = ("XREAD", "COUNT", READ_COUNT, "BLOCK", BLOCK_S * 1000)
+        streams = ("STREAMS", self._inbox, self._control, self._inbox_at, self._control_at)
+        reader.ask([(*command, *streams)], partial(self._came, reader), BLOCK_S + EXCHANGE_S)
 
-    async def _write(self, writer: AbstractConnection) -> None:
-        loop = asyncio.get_running_loop()
-        upkeep_at = loop.time() + UPKEEP_S
-        while True:
-            if not self._outbox and not self._flushes:
-                self._work.clear()
-                if not self._outbox:
-                    await _wait(self._work, RETRY_S if self._unsent else upkeep_at - loop.time())
-            flushes, self._flushes = self._flushes, []
-            sent = False
-            try:
-                self._unsent += self._outbox.take()
-                await self._send(writer)
-                sent = True
-            finally:
-                _answer(flushes, sent)
-            if loop.time() >= upkeep_at:
-                await self._upkeep(writer)
-                upkeep_at = loop.time() + UPKEEP_S
+    def _came(self, reader: RedisWire, replies: list[Any]) -> None:
+        for key, entries in replies[0] or ():
+            control = key == self._control.encode()
+            for entry_id, fields in entries:
+                if control:
+                    self._control_at = entry_id
+                    self._receiver.notice(fields[1])
+                else:
+                    self._inbox_at = entry_id
+                    if fields[1]:
+                        self.lag_s = max(0.0, time.time() + self._ahead_s - _id(entry_id)[0] / 1000)
+                        self._receiver.parcel(fields[1])
+        self._read(reader)
 
-    async def _send(self, writer: AbstractConnection) -> None:
-        """Send all letters. What is for a process that may come back is kept."""
-        letters = self._unsent
-        if not letters:
+    def _send(self) -> None:
+        """Send all letters, unless some are under way: what comes meanwhile goes together."""
+        writer = self._writer
+        if writer is None or self._sending:
             return
-        replies = await self._exchange(writer, [self._letter(letter) for letter in letters])
-        refused = [letter for letter, reply in zip(letters, replies, strict=True) if reply is None]
-        self._unsent = refused if asyncio.get_running_loop().time() < self._all_back_at else []
+        if self._outbox:
+            self._unsent += self._outbox.take()
+        self._flushing, self._flushes = self._flushes, []
+        if self._unsent:
+            self._sending = True
+            writer.ask([self._letter(letter) for letter in self._unsent], self._sent)
+        else:
+            self._flushed(True)
+
+    def _sent(self, replies: list[Any]) -> None:
+        """What is for a process that may come back is kept."""
+        self._sending = False
+        self._flushed(True)
+        loop = asyncio.get_running_loop()
+        refused = [letter for letter, reply in zip(self._unsent, replies, strict=True) if reply is None]
+        self._unsent = refused if loop.time() < self._all_back_at else []
         for inbox in {letter.inbox for letter in refused} - {letter.inbox for letter in self._unsent}:
             self._receiver.gone(inbox or "")
+        if self._outbox or self._flushes:
+            self._send()
+        elif self._unsent:
+            loop.call_later(RETRY_S, self._send)
 
-    async def _upkeep(self, writer: AbstractConnection) -> None:
+    def _flushed(self, sent: bool) -> None:
+        flushes, self._flushing = self._flushing, []
+        _answer(flushes, sent)
+
+    async def _keep_up(self, writer: RedisWire) -> None:
+        while True:
+            await asyncio.sleep(UPKEEP_S)
+            await self._upkeep(writer)
+
+    async def _upkeep(self, writer: RedisWire) -> None:
         """Keep the inbox alive and short. Raises _Lost when it is gone, or when the streams' ids went back: a read from an id
         that is ahead of them would wait for ever."""
         read, heard = self._inbox_at, self._control_at
         assert read is not None
         assert heard is not None
-        alive, *_ = await self._exchange(
-            writer,
+        alive, *_ = await writer.exchange(
             [
                 ("EXPIRE", self._inbox, INBOX_LIFE_S),
                 ("EXPIRE", self._control, CONTROL_LIFE_S),
                 ("XTRIM", self._inbox, "MINID", "~", read),
-            ],
+            ]
         )
         tops = await self._tops(writer, [self._inbox, self._control])
         if not alive or any(_id(top) < _id(at) for top, at in zip(tops, (read, heard), strict=True)):
@@ -273,7 +276,7 @@ class RedisLink:
 
     # --- commands
 
-    def _letter(self, letter: Letter) -> tuple[Any, ...]:
+    def _letter(self, letter: Letter) -> Command:
         if letter.inbox is None:
             return ("XADD", self._control, "MAXLEN", "~", CONTROL_ENTRIES, "*", "d", letter.payload)
         room = max(16, min(INBOX_ENTRIES, INBOX_BYTES // max(1, len(letter.payload))))
@@ -282,32 +285,17 @@ class RedisLink:
     def _key(self, address: str) -> str:
         return f"{self._prefix}:inbox:{address}"
 
-    async def _tops(self, connection: AbstractConnection, keys: Sequence[str]) -> list[bytes]:
+    async def _tops(self, wire: RedisWire, keys: Sequence[str]) -> list[bytes]:
         """The last id that each stream has given out."""
         tops = []
         for key in keys:
-            (exists,) = await self._exchange(connection, [("EXISTS", key)])
+            (exists,) = await wire.exchange([("EXISTS", key)])
             if not exists:
                 tops.append(START)
                 continue
-            (info,) = await self._exchange(connection, [("XINFO", "STREAM", key)])
+            (info,) = await wire.exchange([("XINFO", "STREAM", key)])
             tops.append(info[info.index(b"last-generated-id") + 1])
         return tops
-
-    async def _connect(self) -> AbstractConnection:
-        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        async with asyncio.timeout(EXCHANGE_S):
-            await connection.connect()  # type: ignore[no-untyped-call]
-        return connection
-
-    async def _exchange(
-        self, connection: AbstractConnection, commands: Sequence[tuple[Any, ...]], timeout_s: float = EXCHANGE_S
-    ) -> list[Any]:
-        """Send commands together; their replies. redis-py's own client would take three times as long."""
-        packed = [piece for command in commands for piece in connection.pack_command(*command)]
-        async with asyncio.timeout(timeout_s):
-            await connection.send_packed_command(packed, check_health=False)
-            return [await connection.read_response(disable_decoding=True) for _ in commands]
 
     # --- up and down
 
@@ -318,7 +306,7 @@ class RedisLink:
             self._all_back_at = asyncio.get_running_loop().time() + RETURN_S
             log.info("connected to Redis again")
         self._receiver.came_up()
-        self._work.set()
+        self._send()
 
     def _down(self, error: BaseException) -> None:
         was_up, self.up = self.up, False
@@ -328,8 +316,9 @@ class RedisLink:
                 "Redis cannot be reached: live events and signals of other processes are late until it can",
                 error=str(error) or type(error).__name__,
             )
-        flushes, self._flushes = self._flushes, []
-        _answer(flushes, False)
+        self._flushing += self._flushes
+        self._flushes = []
+        self._flushed(False)
         if was_up:
             self._receiver.went_down()
 
@@ -338,14 +327,6 @@ def _answer(flushes: Sequence[asyncio.Future[bool]], sent: bool) -> None:
     for flush in flushes:
         if not flush.done():
             flush.set_result(sent)
-
-
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(max(0.0, timeout_s)):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 def _id(text: bytes) -> tuple[int, int]:
@@ -358,24 +339,3 @@ def _redis_error() -> type[Exception]:
     from redis.exceptions import RedisError
 
     return RedisError
-
-
-def _pool(url: str) -> ConnectionPool:
-    """Where connections come from. They know neither time limits (`_exchange` does) nor retries (the link does)."""
-    try:
-        from redis.asyncio.connection import ConnectionPool
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-    except ImportError as error:
-        raise ConfigError("REDIS_URI needs redis-py: pip install 'waystation[redis]'") from error
-    try:
-        return ConnectionPool.from_url(
-            url,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,
-            socket_connect_timeout=EXCHANGE_S,
-            socket_keepalive=True,
-        )
-    except ValueError as error:
-        raise ConfigError(f"REDIS_URI cannot be read: {error}") from error
