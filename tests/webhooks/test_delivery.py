@@ -13,11 +13,11 @@ import pytest
 from langgraph_sdk.client import LangGraphClient
 from sqlalchemy import Connection
 
+from tests.certificates import certified
 from tests.conftest import connected, project_config, served
 from tests.driver import eventually
 from tests.ports import free_port
 from tests.processes import ServerProcess
-from tests.webhooks.certificates import certified
 from tests.webhooks.conftest import QUICK, calling, calls_of, deliveries_of
 from tests.webhooks.receiver import receiving
 from waystation.config import HttpConfig

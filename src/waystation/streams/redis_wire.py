@@ -132,6 +132,8 @@ def pool_for(url: str) -> ConnectionPool:
         from redis.backoff import NoBackoff
     except ImportError as error:
         raise ConfigError("REDIS_URI needs redis-py: pip install 'waystation[redis]'") from error
+    # Of a socket on this machine the other end cannot vanish, and redis-py refuses to be asked for it.
+    options = {} if url.startswith("unix://") else {"socket_keepalive": True}
     try:
         return ConnectionPool.from_url(
             url,
@@ -139,7 +141,7 @@ def pool_for(url: str) -> ConnectionPool:
             retry=Retry(NoBackoff(), 0),
             socket_timeout=None,
             socket_connect_timeout=EXCHANGE_S,
-            socket_keepalive=True,
+            **options,
         )
     except ValueError as error:
         raise ConfigError(f"REDIS_URI cannot be read: {error}") from error

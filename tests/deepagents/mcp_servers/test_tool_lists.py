@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import certified
 from tests.deepagents.mcp_servers.conftest import Side, Sided
 from tests.deepagents.mcp_servers.remote import RemoteServer
-from tests.webhooks.certificates import certified
 from waystation.deepagents.mcp_servers import listing
 from waystation.deepagents.tool_source import ToolsUnavailable
 
