@@ -34,7 +34,7 @@ def open_beside(config: Config) -> tuple[Database, IO[str] | None]:
             # A server has begun in this very moment.
     from waystation.storage.sqlite import SqliteDatabase
 
-    beside = SqliteDatabase(config.data_dir / DATABASE_FILE)
+    beside = SqliteDatabase(config.data_dir / DATABASE_FILE, sync=config.sqlite_sync)
     beside.read_blocking(require_current)
     return beside, None
 
@@ -54,7 +54,7 @@ def open_database(config: Config, *, briefly: bool = False) -> tuple[Database, I
 
     lock = lock_data_dir(config.data_dir, briefly=briefly)
     try:
-        own = SqliteDatabase(config.data_dir / DATABASE_FILE)
+        own = SqliteDatabase(config.data_dir / DATABASE_FILE, sync=config.sqlite_sync)
         upgrade(own)
     except BaseException:
         lock.close()

@@ -169,6 +169,7 @@ class Config:
     store: StoreConfig = StoreConfig()
     checkpointer: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path = Path(".waystation")
+    sqlite_sync: bool = False
     database_uri: str | None = field(default=None, repr=False)
     postgres_pool_size: int = 10
     """Connections of one process."""

@@ -38,6 +38,13 @@ SETTINGS: tuple[Setting, ...] = (
         default="`.waystation` beside the configuration file",
     ),
     Setting(
+        "sqlite_sync",
+        "WAYSTATION_SQLITE_SYNC",
+        values.switch,
+        "Let every commit to SQLite wait for the disk, as PostgreSQL does. Without it the death of the server loses nothing, but a "
+        "power failure may lose the last moments.",
+    ),
+    Setting(
         "database_uri",
         "DATABASE_URI",
         values.postgres_uri,

@@ -58,10 +58,12 @@ IDLE_S = 3
 class SqliteDatabase(ThreadedDatabase):
     """`waystation.storage.database.Database` on the file at `path`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sync: bool = False) -> None:
+        """With `sync` every commit waits until the disk has it. Otherwise what is committed survives the process, but the last
+        moments before a power failure may be lost; the file stays whole."""
         super().__init__(READERS)
         self.path = path
-        self._engine = _engine(path)
+        self._engine = _engine(path, "FULL" if sync else "NORMAL")
         self._local = threading.local()
         self._reader_connections: list[Connection] = []
         try:
@@ -76,7 +78,8 @@ class SqliteDatabase(ThreadedDatabase):
         self._careful = 0
         self._looked_at_group = 0
         self._closing = threading.Event()
-        self._writer = GroupCommit(self._commit, self._watch_log, self._commit_now)
+        # What waits for the disk does not do so on a caller's thread, which may be an event loop's.
+        self._writer = GroupCommit(self._commit, self._watch_log, None if sync else self._commit_now)
         self._folder = threading.Thread(target=self._fold_loop, name="waystation-folder", daemon=True)
         self._folder.start()
 
@@ -227,7 +230,7 @@ def _run_apart(call: Call, connection: Connection) -> None:
     raw.execute("RELEASE caller")
 
 
-def _engine(path: Path) -> Engine:
+def _engine(path: Path, synchronous: str) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=NullPool,
@@ -240,7 +243,7 @@ def _engine(path: Path) -> Engine:
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=NORMAL",
+            f"synchronous={synchronous}",
             "foreign_keys=ON",
             "temp_store=MEMORY",
             f"cache_size=-{READER_CACHE_KIB}",
