@@ -1,6 +1,6 @@
 """The graphs of bench/app alone and through a server, in turn, as one table beside the bars of the design.
 
-usage: report.py [--system sqlite|postgres|workers] [--workers 2] [--url URL] [--json FILE] [--against FILE]
+usage: report.py [--system sqlite|sqlite-sync|postgres|workers] [--workers 2] [--url URL] [--json FILE] [--against FILE]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.console import Console
 
 from backends import leave_in_good_order
 from systems import KINDS, Server, Start, system
-from tables import Results, table
+from tables import MEASURES, Results, table
 
 BENCH = Path(__file__).parent
 
@@ -34,16 +34,7 @@ WIDTH = 130
 GROWN = 3
 """Threads that grow, one after the other: the median counts, as the first turns of one are a matter of half a second."""
 
-REPEATED = (
-    "warm",
-    "stateless_wait_c16",
-    "thread_turn_c16",
-    "thread_turn_c1",
-    "steps10_c8",
-    "stream_latency",
-    "stream_throughput_16x400",
-    "concurrent_sleepers_64",
-)
+REPEATED = ("warm", *MEASURES)
 """Cases of `load.py` that are measured in every round."""
 
 

@@ -22,8 +22,9 @@ __all__ = ["KINDS", "Server", "Start", "serving", "system"]
 
 CONFIG = Path(__file__).parent / "app" / "langgraph.json"
 
-KINDS = ("sqlite", "postgres", "workers")
-"""One process on SQLite; one process on PostgreSQL and Valkey; an API process and workers on PostgreSQL and Valkey."""
+KINDS = ("sqlite", "sqlite-sync", "postgres", "workers")
+"""One process on SQLite; the same with commits that wait for the disk; one process on PostgreSQL and Valkey; an API process and
+workers on PostgreSQL and Valkey."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,21 @@ Start = Callable[[int], AbstractContextManager[Server]]
 @contextmanager
 def system(kind: str, *, workers: int) -> Iterator[Start]:
     """A way to start servers of a kind of `KINDS`."""
-    if kind == "sqlite":
-        yield _on_sqlite
+    if kind.startswith("sqlite"):
+        yield partial(_on_sqlite, "true" if kind == "sqlite-sync" else "false")
     else:
         with running_backends() as backends:
             yield partial(_on_postgres, backends, ("--workers", str(workers)) if kind == "workers" else ())
 
 
 @contextmanager
-def _on_sqlite(port: int) -> Iterator[Server]:
+def _on_sqlite(sync: str, port: int) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as data_dir:
 
         def disk_bytes() -> int:
             return sum(file.stat().st_size for file in Path(data_dir).rglob("*"))
 
-        with serving(port, {"WAYSTATION_DATA_DIR": data_dir}, disk_bytes) as server:
+        with serving(port, {"WAYSTATION_DATA_DIR": data_dir, "WAYSTATION_SQLITE_SYNC": sync}, disk_bytes) as server:
             yield server
 
 

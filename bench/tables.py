@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from rich.table import Table
 
-__all__ = ["Results", "table"]
+__all__ = ["MEASURES", "Results", "table"]
 
 SHARE_OF_SQLITE = 0.7
 """What PostgreSQL and Redis have to keep of each figure of SQLite under load."""
@@ -17,11 +17,43 @@ SPEED = "echo_no_checkpointer"
 """Figure of `bare.py` that says how fast a machine is at that time."""
 
 
+class Measure(NamedTuple):
+    """One case of `load.py` that is measured over and over."""
+
+    name: str
+    figure: str
+    """What counts of that which the case finds out."""
+    unit: str
+    bar: float
+    """Highest figure; with a `limit` lowest share of it."""
+    limit: str | None = None
+    """The same in `bare.py`, without a server; then more is better."""
+
+    @property
+    def more(self) -> bool:
+        """Whether more is better."""
+        return self.limit is not None
+
+
+MEASURES = {
+    "stateless_wait_c16": Measure("create + wait, 16 clients", "rate", "/s", 0.5, SPEED),
+    "thread_turn_c16": Measure("thread + run + wait, 16 clients", "rate", "/s", 0.3, SPEED),
+    "thread_turn_c1": Measure("the same, 1 client, p50", "p50_ms", "ms", 8),
+    "steps10_c8": Measure("10 steps, durable, 8 clients", "rate", "/s", 0.5, "steps10_memory_checkpointer"),
+    "stream_latency": Measure("first streamed token, p50", "ttft_p50_ms", "ms", 10),
+    "stream_throughput_16x400": Measure(
+        "streamed events, 16 streams", "events_per_s", "/s", 0.7, "chat_message_events_per_s"
+    ),
+    "concurrent_sleepers_64": Measure("64 runs that sleep 1 s", "64_runs_of_1s_took_s", "s", 1.5),
+}
+"""By the case, in the order of the table."""
+
+
 class Results(TypedDict, total=False):
     """Everything measured in one sitting, as it is kept in a file. What a system does not offer is missing."""
 
     system: str
-    """``sqlite``, ``postgres``, ``workers N`` or a URL."""
+    """``sqlite``, ``sqlite-sync``, ``postgres``, ``workers N`` or a URL."""
     at: str
     """When, ISO 8601."""
     bare: dict[str, float]
@@ -76,10 +108,10 @@ def _verdict(row: _Row, system: str, against: Results | None, better: float | No
     """The bar in words, and whether the row clears it; None if it has none."""
     if "://" in system:
         return "", None
-    if system != "sqlite" and row.under_load:
-        if against is None or against["system"] != "sqlite":
+    if not system.startswith("sqlite") and row.under_load:
+        if against is None or not against["system"].startswith("sqlite"):
             return "", None
-        return f"≥ {SHARE_OF_SQLITE} × sqlite", better is not None and better >= SHARE_OF_SQLITE
+        return f"≥ {SHARE_OF_SQLITE} × {against['system']}", better is not None and better >= SHARE_OF_SQLITE
     if row.limit is not None:
         return f"≥ {row.bar}", row.figure is not None and row.figure / row.limit >= row.bar
     return f"≤ {row.bar:g} {row.unit}", row.figure is not None and row.figure <= row.bar
@@ -111,24 +143,14 @@ def _rows(results: Results) -> list[_Row]:
 
 
 def _load_rows(load: dict[str, dict[str, Any]], bare: dict[str, float]) -> list[_Row]:
-    def row(
-        name: str, case: str, figure: str, unit: str, bar: float, limit: float | None = None, under_load: bool = True
-    ) -> _Row:
-        return _Row(case, name, load[case].get(figure), unit, bar, limit, under_load)
-
-    echo, ten = bare[SPEED], bare["steps10_memory_checkpointer"]
-    events = bare["chat_message_events_per_s"]
-    threads = load["thread_search"].get("threads", 0)
-    return [
-        row("create + wait, 16 clients", "stateless_wait_c16", "rate", "/s", 0.5, echo),
-        row("thread + run + wait, 16 clients", "thread_turn_c16", "rate", "/s", 0.3, echo),
-        row("the same, 1 client, p50", "thread_turn_c1", "p50_ms", "ms", 8),
-        row("10 steps, durable, 8 clients", "steps10_c8", "rate", "/s", 0.5, ten),
-        row("first streamed token, p50", "stream_latency", "ttft_p50_ms", "ms", 10),
-        row("streamed events, 16 streams", "stream_throughput_16x400", "events_per_s", "/s", 0.7, events),
-        row("64 runs that sleep 1 s", "concurrent_sleepers_64", "64_runs_of_1s_took_s", "s", 1.5),
-        row(f"search of {threads:,} threads, p50", "thread_search", "by_metadata_p50_ms", "ms", 10, under_load=False),
-    ]
+    rows = []
+    for case, measure in MEASURES.items():
+        limit = None if measure.limit is None else bare[measure.limit]
+        figure = load[case].get(measure.figure)
+        rows.append(_Row(case, measure.name, figure, measure.unit, measure.bar, limit, under_load=True))
+    search = load["thread_search"]
+    name = f"search of {search.get('threads', 0):,} threads, p50"
+    return [*rows, _Row("thread_search", name, search.get("by_metadata_p50_ms"), "ms", 10)]
 
 
 def _grow_rows(grown: dict[str, float]) -> list[_Row]:
