@@ -74,7 +74,7 @@ class RedisBus:
     def __init__(
         self, url: str, *, key_prefix: str = "ws", backlog_bytes: int = BACKLOG_BYTES, outbox_bytes: int = OUTBOX_BYTES
     ) -> None:
-        """Raises ConfigError for a URL that cannot be read, or when redis-py is not installed."""
+        """Raises ConfigError for a URL that cannot be read, or when redis-py or hiredis is not installed."""
         self._address = uuid4().hex
         self._local = MemoryBus(backlog_bytes)
         self._interests = Interests()

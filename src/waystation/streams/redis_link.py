@@ -96,7 +96,7 @@ class RedisLink:
     """Carries what is in `outbox` to the streams under `prefix`, and what arrives there to `receiver`."""
 
     def __init__(self, url: str, prefix: str, address: str, outbox: Outbox, receiver: Receiver) -> None:
-        """Raises ConfigError for a URL that cannot be read, or when redis-py is not installed."""
+        """Raises ConfigError for a URL that cannot be read, or when redis-py or hiredis is not installed."""
         self._pool = pool_for(url)
         self._troubles = (OSError, _Lost, _redis_error())
         self._prefix = f"{prefix}:{FORMAT}"

@@ -125,13 +125,14 @@ class RedisWire(asyncio.Protocol):
 def pool_for(url: str) -> ConnectionPool:
     """Where connections come from. They know neither time limits (a wire does) nor retries (whoever uses it does).
 
-    Raises ConfigError for a URL that cannot be read, or when redis-py is not installed."""
+    Raises ConfigError for a URL that cannot be read, or when redis-py or hiredis is not installed."""
     try:
+        import hiredis  # noqa: F401
         from redis.asyncio.connection import ConnectionPool
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
     except ImportError as error:
-        raise ConfigError("REDIS_URI needs redis-py: pip install 'waystation[redis]'") from error
+        raise ConfigError("REDIS_URI needs redis-py and hiredis: pip install 'waystation[redis]'") from error
     # Of a socket on this machine the other end cannot vanish, and redis-py refuses to be asked for it.
     options = {} if url.startswith("unix://") else {"socket_keepalive": True}
     try:
