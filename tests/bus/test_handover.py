@@ -309,6 +309,22 @@ def test_nobody_is_asked_who_may_be_gone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (gone, offers.heard_at("worker")) == (["gone"], None)
 
 
+def test_each_worker_is_woken_in_turn() -> None:
+    offers = Offers()
+    assert offers.whose_turn() == (None, 0)
+    for address in ("a", "b", "c"):
+        offers.hear(address, 0, 4)
+    assert [offers.whose_turn() for _ in range(4)] == [("a", 3), ("b", 3), ("c", 3), ("a", 3)]
+    offers.hear("b", 2)
+    assert offers.whose_turn() == ("b", 3), "news do not change the order"
+    offers.withdraw("c")
+    offers.hear("c", 4)
+    assert offers.able == 2, "that was on its way"
+    assert [offers.whose_turn() for _ in range(3)] == [("a", 2), ("b", 2), ("a", 2)]
+    offers.hear("c", 4, 4)
+    assert offers.able == 3
+
+
 async def test_a_worker_that_takes_no_more_is_given_nothing(process: Process) -> None:
     async with process() as api, process(executes=True) as member:
         member.slots = 3

@@ -256,7 +256,7 @@ async def test_a_slow_consumer_is_cut_off_and_others_are_not(process: Process) -
 
 async def test_a_wake_up_reaches_a_worker_at_once_and_the_others_soon(process: Process) -> None:
     async with process() as api, process(executes=True) as one, process(executes=True) as two:
-        await until(lambda: api.bus.workers == 2, "the introductions")
+        await until(lambda: api.bus.offers.able == 2, "the introductions")
         for n in range(1, 4):
             api.bus.wake_workers()
             await until(partial(woken, one, two, 3 * n), "one and then both")
@@ -267,7 +267,7 @@ async def test_wake_ups_take_turns(process: Process, monkeypatch: pytest.MonkeyP
     """So that several workers share the work."""
     monkeypatch.setattr("waystation.streams.redis_bus.OTHERS_S", 3600)  # only the one whose turn it is
     async with process() as api, process(executes=True) as one, process(executes=True) as two:
-        await until(lambda: api.bus.workers == 2, "the introductions")
+        await until(lambda: api.bus.offers.able == 2, "the introductions")
         for n in range(1, 11):
             api.bus.wake_workers()
             await until(partial(woken, one, two, n), "a wake-up")
@@ -281,9 +281,9 @@ def woken(one: Member, two: Member, times: int) -> bool:
 async def test_a_worker_that_takes_no_more_is_not_woken(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("waystation.streams.redis_bus.OTHERS_S", 3600)
     async with process() as api, process(executes=True) as one, process(executes=True) as two:
-        await until(lambda: api.bus.workers == 2, "the introductions")
+        await until(lambda: api.bus.offers.able == 2, "the introductions")
         one.bus.retire()
-        await until(lambda: api.bus.workers == 1, "the news")
+        await until(lambda: api.bus.offers.able == 1, "the news")
         for n in range(1, 4):
             api.bus.wake_workers()
             await until(partial(woken, one, two, n), "a wake-up")

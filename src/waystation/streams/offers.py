@@ -1,4 +1,4 @@
-"""Free slots of the workers in other processes, as they have last told of them.
+"""The workers in other processes: their free slots, as they have last told of them, and whose turn it is to be woken.
 
 Whoever creates a run can give it to such a worker in the same transaction, instead of leaving it to be claimed in another one. What
 is known here may be out of date: a worker that has no slot left hands the run back to the queue.
@@ -22,6 +22,8 @@ class _Offer(Struct):
     free: int
     jobs: int
     heard_at: float
+    withdrawn: bool = False
+    """It takes no runs any more, and need not be woken."""
 
 
 class Offers:
@@ -34,10 +36,10 @@ class Offers:
 
     def hear(self, address: str, free: int, jobs: int | None = None) -> None:
         """A worker has said how many slots it has that the queue has no run for, out of `jobs`, which it says at the latest every
-        second: a worker that has not is not known."""
+        second: a worker that has not is not known. What was on its way when it withdrew says nothing."""
         with self._lock:
             if jobs is None:
-                if (known := self._offers.get(address)) is None:
+                if (known := self._offers.get(address)) is None or known.withdrawn:
                     return
                 jobs = known.jobs
             self._offers[address] = _Offer(free, jobs, time.monotonic())
@@ -53,6 +55,15 @@ class Offers:
             offer.free -= 1
             return address
 
+    def whose_turn(self) -> tuple[str | None, int]:
+        """Which worker to wake, each in turn, and how many there are that could be."""
+        with self._lock:
+            able = [address for address, offer in self._offers.items() if not offer.withdrawn]
+            if not able:
+                return None, 0
+            self._offers[able[0]] = self._offers.pop(able[0])
+            return able[0], len(able)
+
     def put_back(self, address: str) -> None:
         """A slot that was taken is not needed."""
         with self._lock:
@@ -63,7 +74,7 @@ class Offers:
         """This process takes no runs, or no more."""
         with self._lock:
             if (offer := self._offers.get(address)) is not None:
-                self._offers[address] = _Offer(0, offer.jobs, time.monotonic())
+                self._offers[address] = _Offer(0, offer.jobs, time.monotonic(), withdrawn=True)
 
     def doubt(self) -> None:
         """Nobody can be heard: take nothing until they have spoken again."""
@@ -81,10 +92,19 @@ class Offers:
     def expire(self, after_s: float) -> None:
         """Whoever has said nothing for `after_s` seconds is gone."""
         until = time.monotonic() - after_s
-        for address in [address for address, offer in list(self._offers.items()) if offer.heard_at < until]:
+        with self._lock:
+            silent = [address for address, offer in self._offers.items() if offer.heard_at < until]
+        for address in silent:
             self.gone(address)
+
+    @property
+    def able(self) -> int:
+        """How many workers take runs."""
+        with self._lock:
+            return sum(not offer.withdrawn for offer in self._offers.values())
 
     def heard_at(self, address: str) -> float | None:
         """When the worker last said something (`time.monotonic`); None when it is gone."""
-        offer = self._offers.get(address)
+        with self._lock:
+            offer = self._offers.get(address)
         return None if offer is None else offer.heard_at

@@ -82,7 +82,6 @@ class RedisBus:
         self._link = RedisLink(url, key_prefix, self._address, self._outbox, self)
         self._lock = threading.Lock()
         self._topics: dict[str, int] = {}
-        self._workers: OrderedDict[str, float] = OrderedDict()
         self._heard: OrderedDict[str, int] = OrderedDict()
         self._kicked = False
         self._others_told = True
@@ -167,11 +166,6 @@ class RedisBus:
     def waiting(self) -> int:
         return self._local.waiting
 
-    @property
-    def workers(self) -> int:
-        """How many other processes that execute runs are known."""
-        return len(self._workers)
-
     # --- listening
 
     def subscribe(self, thread_id: str, run_id: str | None = None) -> Subscription:
@@ -255,16 +249,12 @@ class RedisBus:
     # --- signals
 
     def wake_workers(self, due_us: int = 0) -> None:
-        with self._lock:
-            chosen = next(iter(self._workers), None)
-            if chosen is not None:
-                self._workers.move_to_end(chosen)
-            others = len(self._workers) != 1
+        chosen, able = self.offers.whose_turn()
         if chosen is None or due_us:
             self._outbox.wake(None, due_us)
             return
         self._outbox.wake(chosen, due_us)
-        if others and self._others_told:
+        if able > 1 and self._others_told:
             self._others_told = False
             self._at_home(self._wake_others_soon)
 
@@ -336,11 +326,6 @@ class RedisBus:
             self._heard.pop(notice.sender, None)
             self.gone(notice.sender)
             return
-        with self._lock:
-            if notice.free is not None:
-                self._workers[notice.sender] = time.monotonic()
-            else:
-                self._workers.pop(notice.sender, None)
         if notice.free is not None:
             self.offers.hear(notice.sender, notice.free, notice.jobs)
         else:
@@ -358,8 +343,6 @@ class RedisBus:
             self._wake(notice.wake)
 
     def gone(self, inbox: str) -> None:
-        with self._lock:
-            self._workers.pop(inbox, None)
         self.offers.gone(inbox)
         self._interests.forget(inbox)
         self._outbox.forget(inbox)
@@ -387,10 +370,6 @@ class RedisBus:
             self._introduce()
             self._interests.expire(FORGET_S)
             self.offers.expire(FORGET_S)
-            until = time.monotonic() - FORGET_S
-            with self._lock:
-                for inbox in [inbox for inbox, heard in self._workers.items() if heard < until]:
-                    del self._workers[inbox]
 
     async def _offer(self, executor: Executor) -> None:
         """Tell all how many runs could be executed here: when that has changed much, and otherwise as a sign of life."""
