@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,14 @@ class RedisServer:
         self._server.terminate()
         self.running = False
 
+    def freeze(self) -> None:
+        """It answers no more, and hangs up on nobody."""
+        os.kill(self._pid(), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        os.kill(self._pid(), signal.SIGCONT)
+
     async def restart(self, *, keep_data: bool) -> None:
         """Start it again, where it was."""
         if not keep_data:
@@ -40,6 +50,10 @@ class RedisServer:
         self._server = self._make()
         await asyncio.to_thread(self._server.start)
         self.running = True
+
+    def _pid(self) -> int:
+        pid: int = self._server._process.pid
+        return pid
 
     def _make(self) -> Any:
         return ValkeyServer(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 import structlog
@@ -11,6 +14,7 @@ import structlog
 from tests.bus.conftest import Member, Process
 from tests.bus.events import RUN, THREAD, end, event, positions, received, until
 from tests.bus.redis_server import RedisServer, command
+from waystation.streams.bus import Subscription
 from waystation.streams.events import RunEnd
 from waystation.streams.parcels import FORMAT
 
@@ -162,6 +166,53 @@ async def test_a_gap_is_noticed_by_the_next_thing_that_arrives(process: Process)
             worker.bus.publish([event(3)])
             assert positions(await received(subscription, 1)) == [3]
             await until(subscription.doubted, "the doubt")
+
+
+@dataclass
+class Listening:
+    """A process that listens to another one."""
+
+    api: Member
+    worker: Member
+    subscription: Subscription
+
+    async def hears_of(self, position: int) -> None:
+        """Late, but it does."""
+        await both(self.api, self.worker, connected=True)
+        assert positions(await received(self.subscription, 1)) == [position]
+
+
+@asynccontextmanager
+async def listening(process: Process, url: str) -> AsyncIterator[Listening]:
+    async with process(url) as api, process(url) as worker:
+        with api.bus.subscribe(THREAD) as subscription:
+            await subscription.announce()
+            await until(lambda: worker.bus.listened(THREAD), "the announcement")
+            yield Listening(api, worker, subscription)
+
+
+async def test_redis_answers_no_more(process: Process, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody hangs up."""
+    monkeypatch.setattr("waystation.streams.redis_wire.EXCHANGE_S", 0.3)
+    monkeypatch.setattr("waystation.streams.redis_link.BLOCK_S", 1)
+    async with listening(process, own_redis.url) as pair:
+        own_redis.freeze()
+        try:
+            pair.worker.bus.publish([event(1)])
+            await both(pair.api, pair.worker, connected=False)
+        finally:
+            own_redis.thaw()
+        await pair.hears_of(1)
+
+
+async def test_redis_refuses_what_it_is_sent(process: Process, own_redis: RedisServer) -> None:
+    """It has no memory left."""
+    async with listening(process, own_redis.url) as pair:
+        await command(own_redis.url, "CONFIG", "SET", "maxmemory", "1")
+        pair.worker.bus.publish([event(1)])
+        await until(lambda: not pair.worker.bus.connected, "the refusal")
+        await command(own_redis.url, "CONFIG", "SET", "maxmemory", "0")
+        await pair.hears_of(1)
 
 
 async def test_starting_without_redis(

@@ -19,7 +19,7 @@ import structlog
 from waystation.futures import until_done
 from waystation.streams.outbox import Letter, Outbox
 from waystation.streams.parcels import FORMAT
-from waystation.streams.redis_wire import EXCHANGE_S, Command, RedisWire, opened_wire, pool_for
+from waystation.streams.redis_wire import Command, RedisWire, opened_wire, pool_for
 from waystation.timestamps import MICROSECONDS
 
 __all__ = ["Receiver", "RedisLink"]
@@ -204,7 +204,7 @@ class RedisLink:
         assert self._control_at is not None
         command = ("XREAD", "COUNT", READ_COUNT, "BLOCK", BLOCK_S * 1000)
         streams = ("STREAMS", self._inbox, self._control, self._inbox_at, self._control_at)
-        reader.ask([(*command, *streams)], partial(self._came, reader), BLOCK_S + EXCHANGE_S)
+        reader.ask([(*command, *streams)], partial(self._came, reader), BLOCK_S)
 
     def _came(self, reader: RedisWire, replies: list[Any]) -> None:
         for key, entries in replies[0] or ():

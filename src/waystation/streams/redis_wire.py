@@ -20,7 +20,7 @@ from waystation.errors import ConfigError
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
-__all__ = ["EXCHANGE_S", "Command", "RedisWire", "opened_wire", "pool_for"]
+__all__ = ["Command", "RedisWire", "opened_wire", "pool_for"]
 
 EXCHANGE_S = 5
 """How long Redis may take to answer."""
@@ -59,20 +59,19 @@ class RedisWire(asyncio.Protocol):
         self._transport: asyncio.WriteTransport = writer.transport
         self._transport.set_protocol(self)
 
-    def ask(
-        self, commands: Sequence[Command], answered: Callable[[list[Any]], None], timeout_s: float = EXCHANGE_S
-    ) -> None:
-        """Send commands together. `answered` gets their replies on the event loop, or nothing when the connection is lost first."""
+    def ask(self, commands: Sequence[Command], answered: Callable[[list[Any]], None], block_s: float = 0) -> None:
+        """Send commands together. `answered` gets their replies on the event loop, or nothing when the connection is lost first.
+        `block_s` is for how long the commands want Redis to wait."""
         if self.lost.done():
             return
-        timer = self._loop.call_later(timeout_s, self._late)
+        timer = self._loop.call_later(block_s + EXCHANGE_S, self._late)
         self._questions.append(_Question(len(commands), answered, timer))
         self._transport.write(b"".join(map(self._pack, commands)))
 
-    async def exchange(self, commands: Sequence[Command], timeout_s: float = EXCHANGE_S) -> list[Any]:
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """`ask`, and wait for the replies. Raises what the connection was lost by."""
         done: asyncio.Future[list[Any]] = self._loop.create_future()
-        self.ask(commands, partial(_resolve, done), timeout_s)
+        self.ask(commands, partial(_resolve, done))
         await asyncio.wait((done, self.lost), return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
             self.lost.result()
