@@ -3,7 +3,7 @@
 usage: in_turn.py [--rounds 12] [--seconds 1] [--only case,case] [SYSTEM ...]
 
 A SYSTEM is sqlite, sqlite-sync, postgres or workers:N. The others are related to the first one, round by round; the mean of these
-ratios and its standard error are shown. Above 1 is better than the first.
+ratios and its standard error are shown. Above 1 is better than the first; the bar is 0.7.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from tables import MEASURES
 LOAD = Path(__file__).parent / "load.py"
 
 WIDTH = 130
+
+SHARE = 0.7
+"""What the others have to keep of each figure of the first: the design asks that of PostgreSQL and Redis."""
 
 Rounds = dict[tuple[str, str], list[float]]
 """Figures of each round, by system and case."""
@@ -86,18 +89,19 @@ def _table(names: Sequence[str], cases: Sequence[str], rounds: Rounds) -> Table:
         for name in names:
             figures = rounds[name, case]
             cell = f"{statistics.median(figures):,.1f} {measure.unit}"
-            cells.append(
-                cell if name == names[0] else f"{cell} = {_ratio(rounds[names[0], case], figures, measure.more)}"
-            )
+            if name != names[0]:
+                cell += f" = {_share(rounds[names[0], case], figures, measure.more)}"
+            cells.append(cell)
         made.add_row(measure.name, *cells)
     return made
 
 
-def _ratio(first: Sequence[float], other: Sequence[float], more: bool) -> str:
-    """How much better `other` is, with the standard error if there were several rounds."""
-    ratios = [theirs / ours if more else ours / theirs for ours, theirs in zip(first, other, strict=True)]
-    error = f" ± {statistics.stdev(ratios) / math.sqrt(len(ratios)):.2f}" if len(ratios) > 1 else ""
-    return f"{statistics.mean(ratios):.2f}{error}"
+def _share(first: Sequence[float], other: Sequence[float], more: bool) -> str:
+    """How good `other` is beside the first, with the standard error if there were several rounds."""
+    shares = [theirs / ours if more else ours / theirs for ours, theirs in zip(first, other, strict=True)]
+    error = f" ± {statistics.stdev(shares) / math.sqrt(len(shares)):.2f}" if len(shares) > 1 else ""
+    share = statistics.mean(shares)
+    return f"[{'green' if share >= SHARE else 'red'}]{share:.2f}{error}"
 
 
 def _options() -> argparse.Namespace:
