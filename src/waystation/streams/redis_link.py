@@ -232,12 +232,12 @@ class RedisLink:
             self._sending = True
             writer.ask([self._letter(letter) for letter in self._unsent], self._sent)
         else:
-            self._flushed(True)
+            self._answer(True)
 
     def _sent(self, replies: list[Any]) -> None:
         """What is for a process that may come back is kept."""
         self._sending = False
-        self._flushed(True)
+        self._answer(True)
         loop = asyncio.get_running_loop()
         refused = [letter for letter, reply in zip(self._unsent, replies, strict=True) if reply is None]
         self._unsent = refused if loop.time() < self._all_back_at else []
@@ -248,9 +248,12 @@ class RedisLink:
         elif self._unsent:
             loop.call_later(RETRY_S, self._send)
 
-    def _flushed(self, sent: bool) -> None:
+    def _answer(self, sent: bool) -> None:
+        """Tell those who wait for the letters that were under way."""
         flushes, self._flushing = self._flushing, []
-        _answer(flushes, sent)
+        for flush in flushes:
+            if not flush.done():
+                flush.set_result(sent)
 
     async def _keep_up(self, writer: RedisWire) -> None:
         while True:
@@ -318,15 +321,9 @@ class RedisLink:
             )
         self._flushing += self._flushes
         self._flushes = []
-        self._flushed(False)
+        self._answer(False)
         if was_up:
             self._receiver.went_down()
-
-
-def _answer(flushes: Sequence[asyncio.Future[bool]], sent: bool) -> None:
-    for flush in flushes:
-        if not flush.done():
-            flush.set_result(sent)
 
 
 def _id(text: bytes) -> tuple[int, int]:
