@@ -43,6 +43,8 @@ bench-scale: bench ## the same on PostgreSQL and with workers, many threads, mem
 	@$(BIN)/python bench/report.py --system postgres --against $(FIGURES)/sqlite.json --json $(FIGURES)/postgres.json
 	@for workers in 1 2 4; do $(BIN)/python bench/report.py --system workers --workers $$workers --threads 2000 --turns 0 \
 	  --against $(FIGURES)/sqlite.json --json $(FIGURES)/workers-$$workers.json || exit 1; done
+	@$(BIN)/python bench/in_turn.py
+	@$(BIN)/python bench/in_turn.py workers:1 workers:2 workers:4
 	@$(BIN)/python bench/threads.py
 	@$(BIN)/python bench/leak.py --json $(FIGURES)/leak-sqlite.json
 	@$(BIN)/python bench/leak.py --system workers --json $(FIGURES)/leak-workers.json
