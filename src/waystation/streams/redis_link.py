@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from waystation.futures import until_done
+from waystation.futures import tell, until_done
 from waystation.streams.outbox import Letter, Outbox
 from waystation.streams.parcels import FORMAT
 from waystation.streams.redis_wire import Command, RedisWire, opened_wire, pool_for
@@ -252,8 +252,7 @@ class RedisLink:
         """Tell those who wait for the letters that were under way."""
         flushes, self._flushing = self._flushing, []
         for flush in flushes:
-            if not flush.done():
-                flush.set_result(sent)
+            tell(flush, sent, None)
 
     async def _keep_up(self, writer: RedisWire) -> None:
         while True:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from waystation.errors import ConfigError
+from waystation.futures import tell
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -71,7 +72,7 @@ class RedisWire(asyncio.Protocol):
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """`ask`, and wait for the replies. Raises what the connection was lost by."""
         done: asyncio.Future[list[Any]] = self._loop.create_future()
-        self.ask(commands, partial(_resolve, done))
+        self.ask(commands, partial(tell, done, error=None))
         await asyncio.wait((done, self.lost), return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
             self.lost.result()
@@ -159,8 +160,3 @@ async def opened_wire(pool: ConnectionPool) -> AsyncIterator[RedisWire]:
     finally:
         wire.close()
         await connection.disconnect(nowait=True)
-
-
-def _resolve(done: asyncio.Future[list[Any]], replies: list[Any]) -> None:
-    if not done.done():
-        done.set_result(replies)
