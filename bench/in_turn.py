@@ -9,26 +9,19 @@ ratios and its standard error are shown. Above 1 is better than the first; the b
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from backends import leave_in_good_order
+from sitting import json_of, output
 from systems import system
 from tables import MEASURES
-
-LOAD = Path(__file__).parent / "load.py"
-
-WIDTH = 130
 
 SHARE = 0.7
 """What the others have to keep of each figure of the first: the design asks that of PostgreSQL and Redis."""
@@ -40,7 +33,7 @@ Rounds = dict[tuple[str, str], list[float]]
 def main() -> None:
     leave_in_good_order()
     options = _options()
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = output()
     cases = options.only.split(",")
     rounds: Rounds = {(name, case): [] for name in options.systems for case in cases}
     with _started(options.systems, options.port) as urls:
@@ -73,9 +66,7 @@ def _round(urls: dict[str, str], cases: Sequence[str], seconds: float, rounds: R
 
 def _figures(url: str, cases: Sequence[str], seconds: float) -> dict[str, float]:
     """What `load.py` finds out about `cases`."""
-    command = [sys.executable, str(LOAD), url, "--seconds", str(seconds), "--only", ",".join(cases)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    found = json_of("load.py", url, "--seconds", str(seconds), "--only", ",".join(cases))
     if failed := [case for case in cases if "failed" in found[case] or found[case].get("errors")]:
         sys.exit(f"{url} failed: {', '.join(f'{case} {found[case]}' for case in failed)}")
     return {case: found[case][MEASURES[case].figure] for case in cases if case in MEASURES}

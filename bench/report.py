@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +18,12 @@ from typing import Any
 from rich.console import Console
 
 from backends import leave_in_good_order
+from sitting import json_of, output
 from systems import KINDS, Server, Start, system
 from tables import MEASURES, Results, table
 
-BENCH = Path(__file__).parent
-
 QUIET_S = 6
 """Until an idle server has emptied its write-ahead log, which counts as disk space, and all processes of a fleet are up."""
-
-WIDTH = 130
-"""Characters of a line where there is no terminal to ask."""
 
 GROWN = 3
 """Threads that grow, one after the other: the median counts, as the first turns of one are a matter of half a second."""
@@ -41,7 +35,7 @@ REPEATED = ("warm", *MEASURES)
 def main() -> None:
     leave_in_good_order()
     options = _options()
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = output()
     against: Results | None = json.loads(options.against.read_text()) if options.against else None
     results: Results = {"system": _name(options), "at": datetime.now(UTC).isoformat(timespec="seconds")}
     if options.url:
@@ -88,12 +82,12 @@ def _load(
     for number in range(1, options.rounds + 1):
         beforehand()
         with console.status(f"the graphs, no server ({number} of {options.rounds})"):
-            bare.append(_json_of("bare.py"))
+            bare.append(json_of("bare.py"))
         with console.status(f"load ({number} of {options.rounds})"):
-            load.append(_json_of("load.py", *given, "--only", ",".join(REPEATED)))
+            load.append(json_of("load.py", *given, "--only", ",".join(REPEATED)))
     results["bare"] = _median(bare)
     with console.status("search"):
-        search = _json_of("load.py", *given, "--only", "thread_search", "--threads", str(options.threads))
+        search = json_of("load.py", *given, "--only", "thread_search", "--threads", str(options.threads))
     results["load"] = {**_median(load), **search}
 
 
@@ -114,18 +108,9 @@ def _middle(values: Sequence[Any]) -> Any:
 def _grow(server: Server, turns: int) -> dict[str, Any]:
     before = server.disk_bytes()
     with tempfile.TemporaryDirectory() as nothing:  # it measures a directory; a database in PostgreSQL is not one
-        grown = _json_of("grow.py", server.url, nothing, str(turns))
+        grown = json_of("grow.py", server.url, nothing, str(turns))
     time.sleep(QUIET_S)
     return {**grown, "disk_mb": round((server.disk_bytes() - before) / 1e6, 2)}
-
-
-def _json_of(script: str, *arguments: str) -> dict[str, Any]:
-    """The JSON object that a script prints last."""
-    done = subprocess.run(
-        [sys.executable, str(BENCH / script), *arguments], stdout=subprocess.PIPE, text=True, check=True
-    )
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
 
 
 def _name(options: argparse.Namespace) -> str:
